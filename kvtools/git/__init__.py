@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The git binary: reading trees, worktrees of our own, applying patches.
+
+Nothing here follows the user's or the system's git configuration, runs a hook, or writes
+into a repository that is not ours: :func:`borrow` makes one that reads another's objects.
+"""
+
+from kvtools.git.apply import Applied, Conflict, am
+from kvtools.git.command import environment
+from kvtools.git.history import (
+    Changes,
+    changes,
+    format_patches,
+    log_subjects,
+    merges,
+    touched_lines,
+)
+from kvtools.git.repository import (
+    archive,
+    borrow,
+    checkout,
+    commit_all,
+    common_dir,
+    init,
+    is_repository,
+    rev_parse,
+    show,
+    tree_of,
+    worktree_add,
+)
+
+__all__ = [
+    "Applied",
+    "Changes",
+    "Conflict",
+    "am",
+    "archive",
+    "borrow",
+    "changes",
+    "checkout",
+    "commit_all",
+    "common_dir",
+    "environment",
+    "format_patches",
+    "init",
+    "is_repository",
+    "log_subjects",
+    "merges",
+    "rev_parse",
+    "show",
+    "touched_lines",
+    "tree_of",
+    "worktree_add",
+]

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What commits say and change."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kvtools import diff, process
+from kvtools.git.command import WRITE, git, line
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How much one commit changes, in files and lines."""
+
+    files: int
+    insertions: int
+    deletions: int
+
+
+def merges(repo: Path, rev_range: str) -> list[str]:
+    """The merge commits of a range: a series cannot hold them."""
+    return line(repo, "rev-list", "--merges", "--end-of-options", rev_range, "--").split()
+
+
+def format_patches(repo: Path, rev_range: str) -> list[bytes]:
+    """The mails of a range, oldest first, as ``git format-patch`` writes them."""
+    with tempfile.TemporaryDirectory(prefix="kvtools-") as scratch:
+        git(repo, "format-patch", "--quiet", f"--output-directory={scratch}", "--numbered",
+             "--subject-prefix=PATCH", "--no-cover-letter", "--no-base", "--no-attach",
+             "--no-thread", "--no-signoff", "--no-notes", "--no-to", "--no-cc", "--no-signature",
+             "--no-add-header", "--no-from", "--encode-email-headers", "--suffix=.patch",
+             "--src-prefix=a/", "--dst-prefix=b/", "--unified=3", "--inter-hunk-context=0",
+             "--find-renames", "-O/dev/null", "--binary", "--full-index", "--always",
+             "--no-color", "--no-ext-diff", "--no-textconv", "--end-of-options", rev_range, "--",
+             deadline=WRITE)
+        return [file.read_bytes() for file in sorted(Path(scratch).iterdir())]
+
+
+def log_subjects(repo: Path, rev_range: str) -> list[str]:
+    """The subjects of a range, oldest first."""
+    done = git(repo, "log", "--reverse", "--no-color", "--no-show-signature", "--format=%s",
+                "--end-of-options", rev_range, "--")
+    return done.text.splitlines()
+
+
+def touched_lines(repo: Path, commit: str) -> dict[str, tuple[tuple[int, int], ...]]:
+    """New-side line ranges (first, last; from 1) that a commit adds or changes, by file."""
+    return diff.new_ranges(diff.parse(_diff_tree(repo, commit, "--patch", "--unified=0").stdout))
+
+
+def changes(repo: Path, commit: str) -> Changes:
+    """Files, inserted and deleted lines of a commit against its first parent."""
+    files = insertions = deletions = 0
+    for row in _diff_tree(repo, commit, "--numstat").text.splitlines():
+        added, removed, _ = row.split("\t", 2)
+        files += 1
+        insertions += int(added) if added != "-" else 0
+        deletions += int(removed) if removed != "-" else 0
+    return Changes(files, insertions, deletions)
+
+
+def _diff_tree(repo: Path, commit: str, *kind: str) -> process.Completed:
+    return git(repo, "diff-tree", *kind, "-r", "--root", "--no-commit-id", "--find-renames",
+                "--inter-hunk-context=0", "--no-color", "--no-ext-diff", "--no-textconv",
+                "-O/dev/null", "--src-prefix=a/", "--dst-prefix=b/", "-m", "--first-parent",
+                commit)

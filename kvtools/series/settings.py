@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``series.toml``: what the author of a series expects of it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kvtools.errors import SeriesError
+from kvtools.model import Expectation, Series, Step
+
+FILE = "series.toml"
+_KEYS = ("name", "base", "configs", "scenarios", "expect")
+_EXPECT_KEYS = ("from", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The keys of the file; empty where they are not given."""
+
+    name: str = ""
+    base: str | None = None
+    configs: tuple[str, ...] = ()
+    scenarios: tuple[str, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+
+
+def load(directory: Path) -> Settings:
+    """Read ``series.toml`` of a directory; defaults when there is none.
+
+    Raises SeriesError naming the key, and the nearest valid one when it is unknown.
+    """
+    path = directory / FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SeriesError(f"cannot read {path}: {error}") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SeriesError(f"{path}: {error}") from error
+    return _settings(data, str(path))
+
+
+def _settings(data: Mapping[str, Any], where: str) -> Settings:
+    _known(data, _KEYS, where)
+    expect = data.get("expect", {})
+    if not isinstance(expect, dict):
+        raise SeriesError(f"{where}: expect is not a table", fix='write [expect."selftest:NAME"]')
+    return Settings(
+        name=_text(data, "name", where),
+        base=_text(data, "base", where) or None,
+        configs=_list(data, "configs", where),
+        scenarios=_list(data, "scenarios", where),
+        expectations=tuple(_expectation(cell, value, where) for cell, value in expect.items()),
+    )
+
+
+def _known(keys: Iterable[str], valid: tuple[str, ...], where: str) -> None:
+    for key in keys:
+        if key not in valid:
+            near = difflib.get_close_matches(key, valid, 1, 0.5)
+            raise SeriesError(
+                f"{where}: unknown key '{key}'",
+                fix=f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}",
+            )
+
+
+def _text(data: Mapping[str, Any], key: str, where: str) -> str:
+    value = data.get(key, "")
+    if not isinstance(value, str):
+        raise SeriesError(f"{where}: {key} is not a string")
+    return value
+
+
+def _list(data: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    value = data.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise SeriesError(f"{where}: {key} is not a list of strings", fix=f'{key} = ["..."]')
+    return tuple(value)
+
+
+def _expectation(cell: str, value: object, where: str) -> Expectation:
+    where = f'{where}: expect."{cell}"'
+    step = cell.partition(":")[0]
+    if step not in set(Step):
+        near = difflib.get_close_matches(step, list(Step), 1, 0.5)
+        raise SeriesError(
+            f"{where}: no step '{step}'",
+            fix=f"did you mean '{near[0]}'?" if near else f"steps: {', '.join(Step)}",
+        )
+    if not isinstance(value, dict):
+        raise SeriesError(f"{where} is not a table", fix='give it from = N and reason = "..."')
+    _known(value, _EXPECT_KEYS, where)
+    first = value.get("from")
+    if first != "never" and (not isinstance(first, int) or isinstance(first, bool) or first < 1):
+        raise SeriesError(f"{where}: from is not a patch number", fix='use a number or "never"')
+    reason = _text(value, "reason", where).strip()
+    if not reason:
+        raise SeriesError(f"{where} has no reason", fix="say why it may be skipped before that")
+    return Expectation(cell, None if first == "never" else int(first), reason)
+
+
+def dump(series: Series, directory: str) -> str:
+    """The text of a ``series.toml``; "" when it would say no more than the directory's name."""
+    lines = [f"name = {json.dumps(series.name)}"] if series.name != directory else []
+    if series.base:
+        lines.append(f"base = {json.dumps(series.base)}")
+    for key in ("configs", "scenarios"):
+        if values := getattr(series, key):
+            lines.append(f"{key} = {json.dumps(list(values))}")
+    for one in series.expectations:
+        first = json.dumps("never") if one.from_patch is None else str(one.from_patch)
+        lines += ["", f"[expect.{json.dumps(one.cell)}]", f"from = {first}",
+                  f"reason = {json.dumps(one.reason)}"]
+    return "\n".join(lines) + "\n" if lines else ""

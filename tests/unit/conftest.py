@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fixtures shared by the unit tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parents[1] / "data"
+FAKELINUX = DATA / "fakelinux"
+IDENTITY = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "Fake Author",
+    "GIT_AUTHOR_EMAIL": "author@example.org",
+    "GIT_AUTHOR_DATE": "2022-12-11T22:15:18+00:00",
+    "GIT_COMMITTER_NAME": "Fake Author",
+    "GIT_COMMITTER_EMAIL": "author@example.org",
+    "GIT_COMMITTER_DATE": "2022-12-11T22:15:18+00:00",
+}
+
+
+def _git(where: Path, *args: str) -> None:
+    subprocess.run(["git", *args], cwd=where, env={**os.environ, **IDENTITY}, check=True,
+                   capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def fakelinux_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One committed copy of the fake kernel tree; do not change it."""
+    tree = tmp_path_factory.mktemp("fakelinux") / "linux"
+    shutil.copytree(FAKELINUX, tree)
+    _git(tree, "init", "-q", "-b", "main")
+    _git(tree, "config", "gc.auto", "0")
+    _git(tree, "add", "-Af")
+    _git(tree, "commit", "-q", "-m", "Fake Linux 6.1")
+    return tree
+
+
+@pytest.fixture
+def fakelinux(fakelinux_template: Path, tmp_path: Path) -> Path:
+    """A fresh git repository with the fake kernel tree committed on ``main``.
+
+    It answers ``make O=... tinyconfig | olddefconfig | bzImage | modules`` as a kernel
+    does, compiles with the real gcc and takes well under a second. Its commit id is
+    the same in every test.
+    """
+    tree = tmp_path / "linux"
+    shutil.copytree(fakelinux_template, tree, symlinks=True)
+    return tree

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Configure and build one kernel."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kvtools import git, kconfig, make, warnings
+from kvtools.errors import MachineError, ToolTimeout
+from kvtools.events import Tick, no_tick
+from kvtools.model import Config, Json, Outcome, Owner, Status, Step
+from kvtools.toolchain import Toolchain
+from kvtools.warnings import Diagnostic
+
+VERSION = 1
+"""Part of the key: raised when the same tree and config may give another outcome."""
+
+DEADLINE = 5400.0
+"""Seconds for the whole step: a first build takes minutes, on a slow machine an hour."""
+
+LOG = "build.log"
+FRAGMENT = "fragment.config"
+EVIDENCE_LINES = 60
+
+# Whose fault it is shows in the words of the program that gave up.
+_MACHINE = re.compile(
+    r"Killed signal|internal compiler error|No space left on device|Disk quota exceeded|"
+    r"virtual memory exhausted|[Cc]annot allocate memory|[Oo]ut of memory|memory exhausted|"
+    r"Input/output error|Read-only file system|Too many open files|Stale file handle|"
+    r"Bus error|\*\*\*.* (?:Killed|Terminated|Error 137|Error 127)$|"
+    r"(?:sh|make): .*(?:not found|No such file or directory)$|"
+    r"fatal error: (?:openssl/|libelf\.h|gelf\.h|elfutils/|gmp\.h|mpc\.h).*No such file|"
+    r"Cannot generate ORC metadata|install libelf")
+# The same words in a message about the source, or in the source it shows, mean nothing.
+_OF_SOURCE = re.compile(r"\s|\S+?:\d+(?::\d+)?: (?:error|warning|note): ")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """``source`` is checked out; ``objects`` belongs to this (base, config, toolchain).
+
+    ``touched`` are the new-side line ranges of the patch by file, ``deadline`` seconds for
+    the whole step, ``out`` a fresh directory for what it leaves behind.
+    """
+
+    source: Path
+    objects: Path
+    config: Config
+    toolchain: Toolchain
+    jobs: int
+    touched: Mapping[str, tuple[tuple[int, int], ...]]
+    deadline: float
+    out: Path
+
+
+def run(request: BuildRequest, tick: Tick = no_tick) -> Outcome:
+    """PASS with ``bzImage``, ``config``, ``System.map`` and modules in ``out``, or FAIL.
+
+    FAIL for a requested symbol that is missing from the .config and for a compile error;
+    ERROR when the machine could not build (killed compiler, full disk, deadline). Warnings
+    are in ``details`` and ``fingerprints``. Raises :class:`MachineError`.
+    """
+    begun = time.monotonic()
+    try:
+        return _Build(request, tick, begun).run()
+    except ToolTimeout as error:
+        return _outcome(
+            request, begun, Status.ERROR, f"make ran past {request.deadline:.0f} s",
+            owner=Owner.MACHINE, evidence=(str(error),), reproduce=reproduce(request))
+    except OSError as error:
+        raise MachineError(f"building in {request.objects}: {error}",
+                           fix="make room or mend the disk, then run again") from error
+
+
+class _Build:
+    """One build: the verbs of :func:`run` in their order."""
+
+    def __init__(self, request: BuildRequest, tick: Tick, begun: float) -> None:
+        self._request = request
+        self._tick = tick
+        self._begun = begun
+        self._log = request.out / LOG
+        self._tree = make.Tree(request.source.absolute(), request.objects.absolute(),
+                               request.toolchain)
+        self._of_config: tuple[Diagnostic, ...] = ()
+
+    def run(self) -> Outcome:
+        request = self._request
+        make.open_objects(self._tree)
+        (request.out / FRAGMENT).write_text(f"{request.config.text}\n{make.FIXED_CONFIG}")
+        self._tick(0, 0, "configuring")
+        made, raw = make.configure(self._tree, request.config, deadline=self._left(),
+                                   log=self._log)
+        if made.status != 0:
+            return self._failed(made)
+        (request.out / "config").write_bytes(raw)
+        self._of_config = tuple(d for d in warnings.diagnostics(made.text, self._tree.source)
+                                if d.finding.severity == "warning")
+        final = make.final_config(raw)
+        if kconfig.missing(request.config, final):
+            return self._dropped(final)
+        arch = request.toolchain.arch
+        modules = "m" in final.values()
+        made = self._make([arch.image_target, *(["modules"] if modules else [])])
+        if made.status != 0:
+            return self._failed(made)
+        details: dict[str, Json] = {"objects_built": made.objects}
+        if modules:
+            installed = self._make(["modules_install"], INSTALL_MOD_PATH=str(
+                (request.out / "modules").absolute()))
+            if installed.status != 0:
+                return self._failed(installed)
+            details["modules_sha256"] = _digest_of_modules(request.out / "modules")
+        return self._passed(made, details)
+
+    def _left(self) -> float:
+        return self._request.deadline - (time.monotonic() - self._begun)
+
+    def _make(self, targets: Sequence[str], **variables: str) -> make.Made:
+        return make.build(self._tree, targets, jobs=self._request.jobs, deadline=self._left(),
+                          log=self._log, tick=self._tick, variables=variables)
+
+    def _passed(self, made: make.Made, details: dict[str, Json]) -> Outcome:
+        request = self._request
+        image = request.out / "bzImage"
+        shutil.copyfile(make.image_path(self._tree), image)
+        shutil.copyfile(self._tree.objects / "System.map", request.out / "System.map")
+        data = image.read_bytes()
+        found = (*self._of_config, *made.warnings)
+        details |= {
+            "image_sha256": hashlib.sha256(data).hexdigest(),
+            "image_bytes": len(data),
+            "warnings": [_as_json(d, request) for d in found],
+            "errors": [],
+        }
+        said = f", {_count(len(found), 'warning')}" if found else ""
+        summary = f"{image.name} {len(data) / 1e6:.1f} MB, {_count(made.objects, 'object')}{said}"
+        return _outcome(
+            request, self._begun, Status.PASS, summary, evidence=_lines(found),
+            fingerprints=_fingerprints(found), details=details, reproduce=reproduce(request))
+
+    def _failed(self, made: make.Made) -> Outcome:
+        found = warnings.diagnostics(made.text, self._tree.source)
+        errors = [d for d in found if d.finding.severity == "error"]
+        # make's own "*** Error 1" matters only when nothing else was said.
+        errors = [d for d in errors if d.finding.tool != "make"] or errors
+        line = machine_fault(made.text)
+        if line:
+            return _outcome(
+                self._request, self._begun, Status.ERROR, f"the machine failed: {line.strip()}",
+                owner=Owner.MACHINE, evidence=(line, *_lines(errors)),
+                reproduce=reproduce(self._request))
+        summary = _headline(errors) if errors else f"make ended with status {made.status}"
+        return _outcome(
+            self._request, self._begun, Status.FAIL, summary, owner=Owner.PATCH,
+            evidence=_lines(errors) or tuple(made.text.splitlines()[-20:]),
+            fingerprints=_fingerprints(errors) or ("make",),
+            details={"warnings": [_as_json(d, self._request) for d in made.warnings],
+                     "errors": [_as_json(d, self._request) for d in errors],
+                     "objects_built": made.objects},
+            reproduce=reproduce(self._request))
+
+    def _dropped(self, final: Mapping[str, str]) -> Outcome:
+        request = self._request
+        lost = kconfig.dropped(request.config, final, make.kconfig_texts(request.source),
+                               request.toolchain.arch.srcarch)
+        more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+        return _outcome(
+            request, self._begun, Status.FAIL, f"config: {lost[0]}{more}", owner=Owner.PATCH,
+            evidence=tuple(str(one) for one in lost),
+            fingerprints=tuple(f"config: {one.symbol}={one.wanted}" for one in lost),
+            details={"dropped": [{"symbol": d.symbol, "wanted": d.wanted, "got": d.got,
+                                  "why": d.why} for d in lost],
+                     "warnings": [], "errors": []},
+            reproduce=reproduce(request, build=False))
+
+
+def machine_fault(text: str) -> str:
+    """The line in make's output that blames this machine, empty if there is none."""
+    return next((line for line in text.splitlines()
+                 if not _OF_SOURCE.match(line) and _MACHINE.search(line)), "")
+
+
+def reproduce(request: BuildRequest, *, build: bool = True) -> tuple[str, ...]:
+    """Shell lines that build the same kernel in a clone, without kvtools."""
+    arch = request.toolchain.arch
+    cross = [f"CROSS_COMPILE={request.toolchain.cross}"] if request.toolchain.cross else []
+    call = shlex.join(["make", "-C", "linux", f"ARCH={arch.make_arch}", *cross, "LOCALVERSION="])
+    call += ' O="$PWD/o"'
+    lines = [f"# {FRAGMENT} is in the directory of this outcome", *_checkout(request.source)]
+    lines += ["mkdir -p o"]
+    lines += ["export " + " ".join(f"{name}={shlex.quote(value)}"
+                                   for name, value in make.FIXED_ENV.items())]
+    if request.config.target != make.LOAD_ONLY:
+        lines += [f"{call} {request.config.target}"]
+    lines += [f"cat {FRAGMENT} >> o/.config", f"{call} olddefconfig"]
+    if build:
+        lines += [f"{call} -j{request.jobs} {arch.image_target}"]
+    else:
+        lines += ["cat o/.config"]
+    return tuple(lines)
+
+
+def _checkout(source: Path) -> tuple[str, ...]:
+    repo = shlex.quote(str(git.common_dir(source)))
+    commit = git.rev_parse(source, "HEAD")
+    return (f"git clone --shared --no-checkout {repo} linux",
+            f"git -C linux checkout --detach {commit}")
+
+
+def _outcome(request: BuildRequest, begun: float, status: Status, summary: str, *,
+             owner: Owner | None = None, evidence: tuple[str, ...] = (),
+             fingerprints: tuple[str, ...] = (), details: Mapping[str, Json] | None = None,
+             reproduce: tuple[str, ...] = ()) -> Outcome:
+    return Outcome(
+        step=Step.BUILD, name=request.config.name, status=status,
+        seconds=time.monotonic() - begun, summary=summary, owner=owner, log=LOG,
+        evidence=evidence[:EVIDENCE_LINES], reproduce=reproduce, fingerprints=fingerprints,
+        details=details or {})
+
+
+def _headline(errors: Sequence[Diagnostic]) -> str:
+    first = errors[0]
+    where = first.finding.file + (f":{first.finding.line}" if first.finding.line else "")
+    more = f" (and {_count(len(errors) - 1, 'more error')})" if len(errors) > 1 else ""
+    return f"{where + ': ' if where else ''}error: {first.message}{more}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _lines(found: Sequence[Diagnostic]) -> tuple[str, ...]:
+    return tuple(line for diagnostic in found for line in diagnostic.lines)
+
+
+def _fingerprints(found: Sequence[Diagnostic]) -> tuple[str, ...]:
+    parts = (d.finding.identity for d in found)
+    return tuple(dict.fromkeys(": ".join(part for part in one if part) for one in parts))
+
+
+def _as_json(diagnostic: Diagnostic, request: BuildRequest) -> dict[str, Json]:
+    finding = diagnostic.finding
+    places = [(finding.file, finding.line)]
+    places += [(file, int(line)) for file, _, line in
+               (where.rpartition(":") for where in diagnostic.included_from)]
+    return {
+        "tool": finding.tool, "severity": finding.severity, "file": finding.file,
+        "line": finding.line, "function": finding.function, "text": diagnostic.message,
+        "included_from": list(diagnostic.included_from), "lines": list(diagnostic.lines),
+        "touched": any(first <= line <= last for file, line in places
+                       for first, last in request.touched.get(file, ())),
+        "touched_file": any(file in request.touched for file, _ in places),
+    }
+
+
+def _digest_of_modules(installed: Path) -> str:
+    """Over path and content of every module; the links back to the source are removed."""
+    digest = hashlib.sha256()
+    for path in sorted(installed.rglob("*")):
+        if path.is_symlink():
+            path.unlink()  # build and source point to where this machine built
+        elif path.suffix == ".ko":
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.relative_to(installed)} {content}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One running guest: vng, its QMP socket and the channel to the agent inside, as one thing.
+
+Everything has a deadline. Deadlines are given for KVM and stretched under TCG.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, NoReturn, Self, TypeVar
+
+from kvtools import process, vng
+from kvtools.channel import AGENT, Channel, Hello, Result, Silent
+from kvtools.errors import GuestLost, MachineError, ToolFailed
+from kvtools.guest_session.faults import End, KernelFault, OutOfTime, explain
+from kvtools.model import Json
+from kvtools.qmp import Qmp
+from kvtools.vng import Machine, Places
+
+T = TypeVar("T")
+
+BOOT_DEADLINE = 30.0
+ANSWER_DEADLINE = 12.0  # the agent of a healthy guest answers within this
+QEMU_DEADLINE = 30.0  # vng, then QEMU, until its sockets are there; not the guest's time
+END_DEADLINE = 5.0
+SLICE = 0.5  # how often a wait looks whether QEMU still lives
+PAUSE_FIRST, PAUSE_LAST = 0.02, 0.3
+STRETCH = {"kvm": 1.0, "tcg": 4.0}
+CONSOLE_LIMIT = 64 << 20  # bytes: a kernel that prints without end must not fill the disk
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the kernel under test came from: a commit of a repository."""
+
+    repo: Path
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Polled(Generic[T]):
+    """The last value read, whether it was the wanted one, and after how many seconds."""
+
+    value: T
+    met: bool
+    seconds: float
+
+
+class Guest:
+    """A guest that has booted; a context manager that ends it.
+
+    ``image`` is a build's directory (``bzImage``, optionally ``modules``). ``out`` gets
+    ``console.log`` and ``qemu.log``. Entering and every method raise
+    :class:`KernelFault` when the kernel stopped, GuestLost when QEMU did, OutOfTime
+    after the deadline, ToolFailed when QEMU could not be started.
+    """
+
+    qmp: Qmp  # from the moment QEMU runs
+
+    def __init__(
+        self,
+        machine: Machine,
+        image: Path,
+        accel: str,
+        out: Path,
+        source: Source,
+        *,
+        deadline: float,
+    ) -> None:
+        """``deadline``: seconds for the guest's whole life under KVM."""
+        self.machine = machine
+        self.accel = accel
+        self.out = out.resolve()
+        self.source = source
+        self.hello: Hello | None = None
+        self.boot_seconds = 0.0
+        self.scripts: list[str] = []
+        self.image = image.resolve()
+        self._stretch = STRETCH[accel]
+        self._allowed = deadline * self._stretch
+        self._end = time.monotonic() + self._allowed
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    # What a scenario uses
+
+    def sh(self, script: str, deadline: float = 10.0) -> Result:
+        """Run a shell script in the guest, see :meth:`Channel.run`.
+
+        When it runs past its deadline the kernel's blocked tasks are on the console.
+        """
+        if script not in self.scripts:
+            self.scripts.append(script)
+        self.watch()
+        try:
+            result = self._channel.run(script, deadline * self._stretch)
+            if result.late:
+                self._channel.trace()
+        except (Silent, GuestLost) as error:
+            self._fail(f"running {_headline(script)!r}", self._patience, error)
+        return result
+
+    def poll(
+        self, read: Callable[[], T], want: Callable[[T], bool], deadline: float
+    ) -> Polled[T]:
+        """Read until ``want`` holds or ``deadline`` seconds (under KVM) are over."""
+        start = time.monotonic()
+        end = start + deadline * self._stretch
+        pause = PAUSE_FIRST
+        while True:
+            value = read()
+            now = time.monotonic()
+            if want(value) or now >= end:
+                return Polled(value, want(value), now - start)
+            self.watch()
+            time.sleep(min(pause, end - now))
+            pause = min(2 * pause, PAUSE_LAST)
+
+    def meminfo(self) -> dict[str, int]:
+        """/proc/meminfo in bytes (in pages where it gives no unit)."""
+        found = {}
+        for line in self.sh("cat /proc/meminfo").text.splitlines():
+            name, _, value = line.partition(":")
+            number, _, unit = value.strip().partition(" ")
+            found[name] = int(number) * (1024 if unit == "kB" else 1)
+        return found
+
+    @property
+    def changes(self) -> tuple[tuple[str, Mapping[str, Json]], ...]:
+        """The QMP commands that changed something, in order."""
+        return tuple(self.qmp.changes) if hasattr(self, "qmp") else ()
+
+    def console(self) -> str:
+        """The kernel log so far, from the first line."""
+        return (self.out / "console.log").read_text("utf-8", "replace")
+
+    def watch(self) -> None:
+        """Raises when the guest cannot go on: QEMU ended, time is over, console flooded."""
+        if self._child.poll() is not None:
+            self._fail("running", 0.0, None)
+        if time.monotonic() > self._end:
+            raise OutOfTime(
+                f"the guest answers, but was not done within {self._allowed:.0f} s",
+                fix="run fewer things at once on this machine",
+            )
+        if (self.out / "console.log").stat().st_size > CONSOLE_LIMIT:
+            raise KernelFault("flood", f"the console grew over {CONSOLE_LIMIT >> 20} MiB")
+
+    # Starting and ending
+
+    def _start(self) -> None:
+        start = time.monotonic()
+        places = Places(self._run_directory())
+        modules = link_kernel(self.image, places)
+        console = self.out / "console.log"
+        console.write_bytes(b"")
+        places.console.symlink_to(console)
+        argv = vng.argv(
+            self.machine, places, accel=self.accel, command=f"sh {AGENT}", modules=modules
+        )
+        self._child = self._stack.enter_context(
+            process.spawn(
+                argv, log=self.out / "qemu.log", env=vng.environment(places), limit=CONSOLE_LIMIT
+            )
+        )
+        self.qmp = self._connect(lambda: Qmp(places.qmp))
+        self._stack.callback(self._quit)
+        self._patience = ANSWER_DEADLINE * self._stretch
+        self._channel = self._stack.enter_context(
+            self._connect(lambda: Channel.connect(places.channel, self._patience))
+        )
+        self._greet()
+        self.boot_seconds = time.monotonic() - start
+
+    def _run_directory(self) -> Path:
+        directory = Path(tempfile.mkdtemp(prefix="kv."))
+        # The directory holds links and sockets only; QEMU may remove its pid file meanwhile.
+        self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        return directory
+
+    def _connect(self, connect: Callable[[], T]) -> T:
+        end = time.monotonic() + QEMU_DEADLINE * self._stretch
+        while True:
+            try:
+                return connect()
+            except (FileNotFoundError, ConnectionRefusedError) as error:
+                status = self._child.poll()
+                if status is not None:
+                    raise ToolFailed(
+                        f"vng ended with status {status} before QEMU ran: "
+                        + (self._said() or "it said nothing")
+                    ) from error
+                if time.monotonic() > end:
+                    raise GuestLost("QEMU did not open its sockets") from error
+                time.sleep(PAUSE_FIRST)
+
+    def _greet(self) -> None:
+        start = time.monotonic()
+        end = min(start + BOOT_DEADLINE * self._stretch, self._end)
+        while time.monotonic() < end:
+            self.watch()
+            try:
+                self.hello = self._channel.greet(min(SLICE, end - time.monotonic()))
+            except GuestLost as error:
+                self._fail("booting", time.monotonic() - start, error)
+            if self.hello:
+                return
+        self._fail("booting", time.monotonic() - start, None)
+
+    def _quit(self) -> None:
+        if self._child.poll() is None:
+            self.qmp.quit()
+        self.qmp.close()
+        end = time.monotonic() + END_DEADLINE
+        while self._child.poll() is None and time.monotonic() < end:
+            time.sleep(PAUSE_FIRST)
+
+    # When it stops
+
+    def _fail(self, doing: str, waited: float, cause: Exception | None) -> NoReturn:
+        if isinstance(cause, GuestLost):
+            self._await_exit()
+        status = self._child.poll()
+        if status is not None:
+            self._child.wait(END_DEADLINE)  # raises Interrupted if it was Ctrl-C that ended it
+        raise explain(
+            End(
+                doing=doing,
+                waited=waited,
+                accel=self.accel,
+                greeted=self.hello is not None,
+                exit_status=status,
+                run_state="" if status is not None else self._run_state(),
+                events=self.qmp.events(),
+                console=self.console(),
+                said=self._said(),
+            )
+        ) from cause
+
+    def _await_exit(self) -> None:
+        """QEMU closes its sockets a moment before it is gone."""
+        end = time.monotonic() + END_DEADLINE
+        while self._child.poll() is None and time.monotonic() < end:
+            time.sleep(PAUSE_FIRST)
+
+    def _run_state(self) -> str:
+        try:
+            return self.qmp.status()
+        except GuestLost:
+            return ""
+
+    def _said(self) -> str:
+        """The last line of vng and QEMU themselves."""
+        lines = (self.out / "qemu.log").read_text("utf-8", "replace").strip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+
+def _headline(script: str) -> str:
+    lines = script.strip().splitlines()
+    return (lines[0] if lines else "")[:60]
+
+
+def link_kernel(image: Path, places: Places) -> bool:
+    """Put a build's kernel and modules below the run directory; True if it has modules."""
+    if not (image / "bzImage").is_file():
+        raise MachineError(f"no kernel image {image / 'bzImage'}")
+    places.image.parent.mkdir()
+    places.image.symlink_to((image / "bzImage").resolve())
+    modules = image / "modules" / "lib" / "modules"
+    if not modules.is_dir():
+        return False
+    places.modules.parent.mkdir()
+    places.modules.symlink_to(modules.resolve())
+    return True

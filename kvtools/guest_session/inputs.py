@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the outcome of a scenario depends on beside the kernel image and its config."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+from kvtools import git
+from kvtools.channel import AGENT
+from kvtools.errors import UserError
+from kvtools.guest_session.request import GuestRequest
+from kvtools.model import Json
+from kvtools.vng import Machine
+
+
+class Keyed(Protocol):
+    """A scenario as far as its key goes; ``files`` are paths of the tree under test."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def machine(self) -> Machine: ...
+    @property
+    def files(self) -> tuple[str, ...]: ...
+
+
+def inputs_of(scenario: Keyed, request: GuestRequest) -> Json:
+    """Plain data: equal for equal inputs."""
+    return {
+        "scenario": scenario.name,
+        "version": scenario.version,
+        "machine": asdict(scenario.machine),
+        "accel": request.accel,
+        "guest": digest(AGENT.parent),
+        "files": _tree_digest(request, scenario.files) if scenario.files else "",
+    }
+
+
+def _tree_digest(request: GuestRequest, files: tuple[str, ...]) -> str:
+    with tempfile.TemporaryDirectory(prefix="kvtools-") as folder:
+        try:
+            git.archive(request.repo, request.commit, files, Path(folder))
+        except UserError:
+            return "absent"
+        return digest(Path(folder))
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over names, modes and contents of the files below a folder."""
+    found = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        executable = bool(path.stat().st_mode & 0o100)
+        found.update(f"{path.relative_to(folder)}\0{executable}\0{len(data)}\0".encode())
+        found.update(data)
+    return found.hexdigest()

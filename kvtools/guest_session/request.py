@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the steps that boot a guest are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class GuestRequest:
+    """``image`` is the build's directory, ``repo`` and ``commit`` the tree it was built of.
+
+    ``accel`` is ``kvm`` or ``tcg``; ``deadline`` overrides the scenario's (seconds under KVM).
+    """
+
+    image: Path
+    scenario: str
+    accel: str
+    repo: Path
+    commit: str
+    out: Path
+    deadline: float | None = None

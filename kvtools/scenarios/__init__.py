@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What can be done to a guest: the registry of scenarios."""
+
+from kvtools.errors import UserError
+from kvtools.scenarios import boot, kselftest, machines, vmem
+from kvtools.scenarios.base import Guest, Scenario, Subtest, missing
+
+machine = machines.load
+
+__all__ = ["Guest", "Scenario", "Subtest", "get", "machine", "missing", "names"]
+
+_ALL = {
+    "boot": boot.scenario,
+    "vmem.probe": vmem.probe,
+    "vmem.resize": vmem.resize,
+    "kselftest:memory-hotplug": kselftest.memory_hotplug,
+}
+
+
+def names() -> tuple[str, ...]:
+    """Every scenario, ``boot`` first, in the order in which they run."""
+    return tuple(_ALL)
+
+
+def get(name: str) -> Scenario:
+    """Raises UserError when there is none of that name, ConfigError on a bad machine file."""
+    try:
+        make = _ALL[name]
+    except KeyError:
+        raise UserError(
+            f"there is no scenario {name!r}", fix="the scenarios are: " + ", ".join(_ALL)
+        ) from None
+    return make()

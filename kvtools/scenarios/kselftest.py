@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``kselftest:NAME``: the kernel's own selftests, from the tree under test."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from kvtools import git, ktap
+from kvtools.errors import UserError
+from kvtools.model import Status
+from kvtools.scenarios import machines
+from kvtools.scenarios.base import GUEST, Guest, Scenario, Subtest, Unanswered, subtest
+from kvtools.vng import MIB
+
+SELFTESTS = "tools/testing/selftests"
+RUNNER = f"{SELFTESTS}/kselftest"
+MEMORY_HOTPLUG = "memory-hotplug"
+DIMM = 256 * MIB
+PLUG_DEADLINE = 10.0
+RUN_DEADLINE = 60.0
+TEST_TIMEOUT = 200  # seconds in the guest; the runner's own 45 are short under TCG
+
+
+def _memory_hotplug(guest: Guest) -> Iterator[Subtest]:
+    try:
+        collection = unpack(guest, MEMORY_HOTPLUG)
+    except UserError as error:
+        yield Subtest(MEMORY_HOTPLUG, Status.SKIP, error.message)
+        return
+    before = guest.meminfo()["MemTotal"]
+    guest.qmp.plug_dimm("dimm0", DIMM)
+    with_dimm = guest.poll(
+        lambda: guest.meminfo()["MemTotal"], (before + DIMM).__eq__, PLUG_DEADLINE
+    )
+    yield subtest(
+        "dimm",
+        with_dimm.met,
+        f"MemTotal grew by {(with_dimm.value - before) // MIB} MiB of {DIMM // MIB}",
+        memtotal_delta=with_dimm.value - before,
+        size=DIMM,
+    )
+    yield from run_collection(guest, collection)
+    after = guest.poll(
+        lambda: guest.meminfo()["MemTotal"], with_dimm.value.__eq__, PLUG_DEADLINE
+    )
+    # The script puts everything online again before it ends, whatever it says of itself.
+    yield subtest(
+        "restored",
+        after.met,
+        f"MemTotal {after.value // MIB} MiB after the test, {with_dimm.value // MIB} before",
+        before=with_dimm.value,
+        after=after.value,
+    )
+
+
+def unpack(guest: Guest, name: str) -> Path:
+    """The collection of the tree under test, runner beside it; UserError if it has none."""
+    folder = guest.out / "selftests"
+    git.archive(guest.source.repo, guest.source.commit, [RUNNER, f"{SELFTESTS}/{name}"], folder)
+    collection = folder / SELFTESTS / name
+    settings = collection / "settings"
+    if not settings.exists():
+        settings.write_text(f"timeout={TEST_TIMEOUT}\n")
+    return collection
+
+
+def run_collection(guest: Guest, collection: Path) -> Iterator[Subtest]:
+    """Run an unpacked collection; a subtest for each result it prints.
+
+    Everything it printed is in ``kselftest.log``.
+    """
+    programs = test_programs((collection / "Makefile").read_text("utf-8", "replace"))
+    if not programs:
+        raise Unanswered(collection.name, f"the Makefile of {collection.name} has no TEST_PROGS")
+    script = str(GUEST / "kselftest.sh")
+    words = ["sh", script, str(collection.parent), collection.name, *programs]
+    result = guest.sh(shlex.join(words), RUN_DEADLINE)
+    (guest.out / "kselftest.log").write_bytes(result.stdout + result.stderr)
+    yield from results(result.text, late=result.late)
+
+
+def results(text: str, *, late: bool = False) -> Iterator[Subtest]:
+    """The runner's KTAP as subtests, its problems (cut short, miscounted) among them."""
+    answer = ktap.parse(text)
+    for path, test in answer.leaves():
+        if path:
+            name = path[-1].removeprefix("selftests: ").replace(": ", ".").replace(" ", "-")
+            yield Subtest(name, test.status, _said(test))
+    problems = list(answer.all_problems())
+    if late:
+        problems.insert(0, "killed at its deadline")
+    if problems:
+        yield Subtest("kselftest-output", Status.FAIL, "; ".join(problems))
+
+
+def _said(test: ktap.Test) -> str:
+    """Why, in one line: the script's own words for a SKIP, its last ones for a FAIL."""
+    lines = [line.strip() for line in test.diagnostics if line.strip()]
+    if test.status is Status.PASS:
+        return ""
+    telling = [line for line in lines if "skip" in line.lower() or "fail" in line.lower()]
+    return (telling or lines or [test.reason or "it said nothing"])[-1]
+
+
+def test_programs(makefile: str) -> list[str]:
+    """The values of ``TEST_PROGS``, without make: lib.mk needs the whole tree."""
+    joined = makefile.replace("\\\n", " ")
+    values = re.findall(r"^TEST_PROGS\s*[:+]?=\s*(.*)$", joined, re.MULTILINE)
+    return [word for value in values for word in value.partition("#")[0].split()]
+
+
+def memory_hotplug() -> Scenario:
+    return Scenario(
+        name=f"kselftest:{MEMORY_HOTPLUG}",
+        version=1,
+        needs=("MEMORY_HOTPLUG", "MEMORY_HOTREMOVE", "ACPI_HOTPLUG_MEMORY"),
+        machine=machines.load("dimm"),
+        deadline=150.0,
+        check=_memory_hotplug,
+        files=(RUNNER, f"{SELFTESTS}/{MEMORY_HOTPLUG}"),
+    )

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the guest says of its memory (``kvtools/guest/memory.sh``), and what of it is offline."""
+
+from __future__ import annotations
+
+import gzip
+import shlex
+import zlib
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kvtools import git, ktap
+from kvtools.errors import UserError
+from kvtools.scenarios.base import GUEST, Guest, Unanswered
+
+PAGE = 4096
+KPF_OFFLINE = 1 << 23  # include/uapi/linux/kernel-page-flags.h
+ENTRY = 8  # bytes in /proc/kpageflags for one page
+SCRIPT = f"sh {shlex.quote(str(GUEST / 'memory.sh'))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A line of /proc/iomem; ``end`` is exclusive."""
+
+    start: int
+    end: int
+    name: str
+
+    @property
+    def size(self) -> int:
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Memory as the guest sees it, in bytes. Blocks are those of /sys/devices/system/memory."""
+
+    total: int
+    block_size: int
+    online: frozenset[int]
+    offline: frozenset[int]
+    resources: tuple[Resource, ...]
+
+    def online_in(self, start: int, end: int) -> tuple[int, ...]:
+        """The online blocks wholly between two addresses."""
+        if not self.block_size:
+            return ()
+        first, last = -(-start // self.block_size), end // self.block_size
+        return tuple(sorted(block for block in self.online if first <= block < last))
+
+    def ram_in(self, start: int, end: int) -> int:
+        """Bytes of System RAM between two addresses according to /proc/iomem."""
+        return sum(
+            r.size
+            for r in self.resources
+            if r.name.startswith("System RAM") and start <= r.start and r.end <= end
+        )
+
+
+def look(guest: Guest) -> View:
+    """Ask the guest. Raises Unanswered when it cannot tell."""
+    return parse(guest.sh(SCRIPT).text)
+
+
+def parse(text: str) -> View:
+    """The answer of ``memory.sh``; Unanswered unless it is KTAP with ``ok 1 memory``."""
+    answer = ktap.parse(text)
+    if not answer.subtests or any(answer.all_problems()):
+        raise Unanswered("memory", f"the guest does not tell its memory: {text[-80:]!r}")
+    said = [line.partition(" ")[::2] for line in answer.subtests[0].diagnostics]
+    try:
+        values = dict(said)
+        return View(
+            total=int(values["memtotal"]) * 1024,
+            block_size=int(values.get("block_size", "0"), 16),
+            online=frozenset(map(int, values.get("online", "").split())),
+            offline=frozenset(map(int, values.get("offline", "").split())),
+            resources=tuple(_resource(rest) for word, rest in said if word == "iomem"),
+        )
+    except (KeyError, ValueError) as error:
+        raise Unanswered("memory", f"the guest tells its memory badly: {error}") from error
+
+
+def _resource(line: str) -> Resource:
+    span, _, name = line.strip().partition(" : ")
+    start, _, end = span.partition("-")
+    return Resource(int(start, 16), int(end, 16) + 1, name)
+
+
+def shows_offline(guest: Guest) -> bool:
+    """Whether the tree under test reports PG_offline pages in /proc/kpageflags."""
+    try:
+        source = git.show(guest.source.repo, guest.source.commit, "fs/proc/page.c")
+    except UserError:
+        return False
+    return b"KPF_OFFLINE" in source
+
+
+def offline_bytes(guest: Guest, view: View, blocks: Sequence[int]) -> int:
+    """How much of those blocks /proc/kpageflags calls offline."""
+    if not blocks:
+        return 0
+    pages = view.block_size // PAGE
+    script = "{ " + " ".join(
+        f"dd if=/proc/kpageflags bs=64k iflag=skip_bytes,count_bytes status=none "
+        f"skip={first * pages * ENTRY} count={count * pages * ENTRY};"
+        for first, count in runs(blocks)
+    ) + " } | gzip -1"
+    result = guest.sh(script, deadline=30.0)
+    try:
+        raw = gzip.decompress(result.stdout)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Unanswered("kpageflags", f"unreadable: {result.complaint}") from error
+    if len(raw) != len(blocks) * pages * ENTRY:
+        raise Unanswered("kpageflags", f"only {len(raw)} bytes for {len(blocks)} blocks")
+    flags = array("Q", raw)  # x86 like the guest: same byte order
+    return sum(1 for flag in flags if flag & KPF_OFFLINE) * PAGE
+
+
+def runs(blocks: Sequence[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as (first, how many) of neighbours.
+
+    >>> runs([3, 4, 7])
+    [(3, 2), (7, 1)]
+    """
+    found: list[tuple[int, int]] = []
+    for block in blocks:
+        if found and sum(found[-1]) == block:
+            found[-1] = (found[-1][0], found[-1][1] + 1)
+        else:
+            found.append((block, 1))
+    return found

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``vmem.probe`` and ``vmem.resize``: the virtio-mem driver, driven over QMP.
+
+The guest only answers; every size it gives is compared with what QEMU says itself.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from kvtools import ktap
+from kvtools.model import Status
+from kvtools.qmp import MemoryDevice
+from kvtools.scenarios import machines, memory
+from kvtools.scenarios.base import GUEST, Guest, Scenario, Subtest, subtest
+from kvtools.scenarios.memory import View
+from kvtools.vng import MIB
+
+DEVICE_ID = "0x0018"  # VIRTIO_ID_MEM, 24
+NEEDS = ("VIRTIO_MEM", "MEMORY_HOTPLUG", "MEMORY_HOTREMOVE")
+PLUG_DEADLINE = 20.0
+SETTLE_DEADLINE = 10.0  # MemTotal may follow QEMU's size
+TARGETS = tuple(MIB * mib for mib in (300, 1024, 2048, 640, 4, 128, 0))
+
+
+def _probe(guest: Guest) -> Iterator[Subtest]:
+    name = guest.machine.virtio_mem[0].name
+    yield _driver(guest)
+    device = guest.qmp.memory_device(name)
+    view = memory.look(guest)
+    start, end = device.address, device.address + device.region
+    owners = [r.name for r in view.resources if (r.start, r.end) == (start, end)]
+    yield subtest(
+        "region",
+        bool(owners),
+        f"/proc/iomem has {owners[0]!r} over the device's region"
+        if owners
+        else f"/proc/iomem has no entry over the device's region {start:#x}-{end - 1:#x}",
+        region=f"{start:#x}-{end - 1:#x}",
+    )
+    yield _requested_at_boot(guest, device)
+
+
+def _driver(guest: Guest) -> Subtest:
+    script = f"sh {shlex.quote(str(GUEST / 'virtio.sh'))} {DEVICE_ID}"
+    answer = ktap.parse(guest.sh(script).text)
+    lines = [line for test in answer.subtests for line in test.diagnostics]
+    devices = [line.split()[1:] for line in lines if line.startswith("device ")]
+    bound = [words for words in devices if len(words) == 2]
+    wanted = len(guest.machine.virtio_mem)
+    return subtest(
+        "driver",
+        answer.status is Status.PASS and len(bound) == wanted,
+        f"{len(bound)} of {wanted} devices have a driver"
+        + "".join(f", {device} {driver}" for device, driver in bound),
+    )
+
+
+def _requested_at_boot(guest: Guest, device: MemoryDevice) -> Subtest:
+    wanted = device.requested
+    plugged = guest.poll(lambda: guest.qmp.size(device.name), wanted.__eq__, PLUG_DEADLINE)
+    settled = guest.poll(
+        lambda: memory.look(guest), lambda view: _ram(view, device) >= wanted, SETTLE_DEADLINE
+    )
+    return subtest(
+        "requested-at-boot",
+        plugged.met and settled.met,
+        f"{wanted // MIB} MiB requested before boot: QEMU says {plugged.value // MIB}, the "
+        f"guest's blocks in the region make {_ram(settled.value, device) // MIB}",
+        requested=wanted,
+        size=plugged.value,
+        blocks=_ram(settled.value, device),
+    )
+
+
+def _ram(view: View, device: MemoryDevice) -> int:
+    """Bytes of online memory blocks in the device's region."""
+    blocks = view.online_in(device.address, device.address + device.region)
+    return len(blocks) * view.block_size
+
+
+def _resize(guest: Guest) -> Iterator[Subtest]:
+    device = guest.qmp.memory_device(guest.machine.virtio_mem[0].name)
+    empty = memory.look(guest)
+    offline_shown = memory.shows_offline(guest)
+    size = 0
+    for target in TARGETS:
+        yield _resize_to(guest, device, empty, target, f"{size // MIB}M-to-{target // MIB}M")
+        size = target
+        if target % (empty.block_size or device.block_size):
+            yield _offline_pages(guest, device, target, offline_shown)
+
+
+def _resize_to(
+    guest: Guest, device: MemoryDevice, empty: View, target: int, name: str
+) -> Subtest:
+    guest.qmp.set_requested_size(device.name, target)
+    plugged = guest.poll(lambda: guest.qmp.size(device.name), target.__eq__, PLUG_DEADLINE)
+    settled = guest.poll(
+        lambda: memory.look(guest),
+        lambda view: not _disagreement(view, empty, device, target),
+        SETTLE_DEADLINE if plugged.met else 0.0,
+    )
+    view = settled.value
+    wrong = _disagreement(view, empty, device, target)
+    if not plugged.met:
+        wrong = f"QEMU's size stayed at {plugged.value // MIB} MiB; {wrong}"
+    return subtest(
+        name,
+        plugged.met and settled.met,
+        wrong or f"plugged size, MemTotal and blocks agree after {plugged.seconds:.2f} s",
+        requested=target,
+        size=plugged.value,
+        memtotal_delta=view.total - empty.total,
+        blocks=_ram(view, device),
+        seconds=round(plugged.seconds, 3),
+    )
+
+
+def _disagreement(view: View, empty: View, device: MemoryDevice, target: int) -> str:
+    """How the guest's memory differs from ``target`` plugged bytes; "" when it does not."""
+    delta = view.total - empty.total
+    if delta != target:
+        return f"MemTotal grew by {delta // 1024} kB over the empty device, not {target // 1024}"
+    blocks = _ram(view, device)
+    start, end = device.address, device.address + device.region
+    if blocks != view.ram_in(start, end):
+        listed = view.ram_in(start, end) // MIB
+        return f"online blocks make {blocks // MIB} MiB, /proc/iomem lists {listed} MiB"
+    if blocks < target or (device.block_size >= view.block_size and blocks != target):
+        return f"online blocks make {blocks // MIB} MiB, {target // MIB} MiB are plugged"
+    if target == 0 and blocks:
+        return f"{blocks // MIB} MiB of blocks are left of an empty device"
+    return ""
+
+
+def _offline_pages(
+    guest: Guest, device: MemoryDevice, target: int, shown: bool
+) -> Subtest:
+    """The unplugged rest of online blocks must be PG_offline, page by page."""
+    name = f"offline-pages-{target // MIB}M"
+    if not shown:
+        return Subtest(name, Status.SKIP, "this kernel's /proc/kpageflags has no KPF_OFFLINE")
+    view = memory.look(guest)
+    blocks = view.online_in(device.address, device.address + device.region)
+    offline = memory.offline_bytes(guest, view, blocks)
+    expected = len(blocks) * view.block_size - target
+    return subtest(
+        name,
+        offline == expected,
+        f"{offline // memory.PAGE} pages offline, {expected // memory.PAGE} expected",
+        offline=offline,
+        expected=expected,
+    )
+
+
+def probe() -> Scenario:
+    return Scenario(
+        name="vmem.probe",
+        version=1,
+        needs=NEEDS,
+        machine=machines.load("virtio-mem-at-boot"),
+        deadline=90.0,
+        check=_probe,
+    )
+
+
+def resize() -> Scenario:
+    return Scenario(
+        name="vmem.resize",
+        version=1,
+        needs=NEEDS,
+        machine=machines.load("virtio-mem"),
+        deadline=150.0,
+        check=_resize,
+    )

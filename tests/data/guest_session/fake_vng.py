@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Stands in for vng, QEMU and the guest: the sockets, a console, and one way to end.
+
+Arguments: the directory of tests/unit, the run directory, how to behave. The guest's
+commands are run on this machine.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+tests, directory, mode = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+sys.path.insert(0, tests)
+from fake_qemu import FakeQemu  # noqa: E402
+
+console = (directory / "console.log").open("a", buffering=1)
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def answer(command: str, arguments: dict) -> object:
+    if command == "quit":
+        threading.Timer(0.05, os._exit, (0,)).start()
+    if command == "query-status":
+        return {"status": "paused" if mode == "paused" else "running"}
+    return {}
+
+
+def end(what: str) -> None:
+    if what == "panic":
+        console.write("[    3.1] Kernel panic - not syncing: VFS: Unable to mount root fs\n")
+        console.write("[    3.2] ---[ end Kernel panic - not syncing: VFS ]---\n")
+    if what in ("panic", "reset"):
+        qemu.event("SHUTDOWN", guest=True, reason="guest-reset")
+    if what in ("panic", "reset", "killed"):
+        time.sleep(0.05)
+        die()
+
+
+if mode == "refused":
+    sys.exit("qemu-system-x86_64: invalid accelerator")
+qemu = FakeQemu(directory / "qmp", answer)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(str(directory / "channel"))
+listener.listen()
+if mode != "mute":
+    console.write("[    0.0] Linux version 6.1.0\n[    1.5] Run /init as init process\n")
+connection, _ = listener.accept()
+time.sleep(0.1)
+if mode.startswith("boot-"):
+    end(mode.removeprefix("boot-"))
+if mode in ("mute", "boot-hang", "paused"):
+    time.sleep(60)
+connection.sendall(b"hello 1 6.1.0 2.5\n")
+for line in connection.makefile("r"):
+    words = line.rstrip("\n").split(" ", 2)
+    if words[0] == "run":
+        script = subprocess.run(["printf", "%b", words[2]], capture_output=True, text=True).stdout
+        done = subprocess.run(["sh", "-c", script], capture_output=True)
+        connection.sendall(f"running {words[1]}\n".encode())
+        end(mode)
+        if mode == "hang":
+            time.sleep(60)
+        if mode == "splat":
+            console.write(
+                "[    4.0] ------------[ cut here ]------------\n"
+                "[    4.0] WARNING: CPU: 1 PID: 1 at mm/x.c:1 plug_it+0x1/0x2\n"
+                "[    4.0] RIP: 0010:plug_it+0x1/0x2\n"
+                "[    4.0] ---[ end trace 0000000000000000 ]---\n"
+            )
+    elif words[0] == "poll":
+        head = f"done {words[1]} {done.returncode} {len(done.stdout)} {len(done.stderr)}\n"
+        connection.sendall(head.encode() + done.stdout + done.stderr + b"\n")

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests, faults and cells, with a stand-in for vng that serves the real sockets."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kvtools import ktap, process, vng
+from kvtools.errors import GuestLost, Interrupted, MachineError
+from kvtools.events import no_tick
+from kvtools.guest_session import (
+    Guest,
+    GuestRequest,
+    KernelFault,
+    Source,
+    cell,
+    guest,
+    inputs_of,
+    run_cell,
+    skipped,
+)
+from kvtools.guest_session.faults import End, OutOfTime, explain
+from kvtools.guest_session.inputs import digest
+from kvtools.guest_session.reproducer import BY_HAND, by_hand, qmp_line
+from kvtools.guest_session.shell import resize_line
+from kvtools.model import Outcome, Owner, Status, Step
+from kvtools.qmp import Event
+from kvtools.scenarios import Subtest
+from kvtools.scenarios.base import Guest as ScenarioGuest
+from kvtools.scenarios.base import Scenario
+from kvtools.vng import Machine, Places, VirtioMem
+
+UNIT = Path(__file__).parent
+FAKE = UNIT.parent / "data" / "guest_session" / "fake_vng.py"
+
+
+@dataclass
+class Fake:
+    """How the next guests behave, and where their files go."""
+
+    mode: str
+    image: Path
+    out: Path
+
+    def guest(self, deadline: float = 30.0) -> Guest:
+        source = Source(self.image, "HEAD")
+        return Guest(Machine(), self.image, "kvm", self.out, source, deadline=deadline)
+
+    def cell(self, check: Callable[[ScenarioGuest], Iterator[Subtest]], name: str = "t") -> Outcome:
+        scenario = Scenario(name, 1, (), Machine(), 30.0, check)
+        request = GuestRequest(self.image, name, "kvm", self.image, "HEAD", self.out)
+        return run_cell(Step.SELFTEST, scenario, request, no_tick)
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    made = Fake("ok", tmp_path / "image", tmp_path / "out")
+    made.image.mkdir()
+    made.out.mkdir()
+    (made.image / "bzImage").write_bytes(b"kernel")
+
+    def argv(machine: Machine, places: Places, **_: object) -> tuple[str, ...]:
+        return (sys.executable, str(FAKE), str(UNIT), str(places.directory), made.mode)
+
+    monkeypatch.setattr(vng, "argv", argv)
+    monkeypatch.setattr(guest, "ANSWER_DEADLINE", 0.5)
+    monkeypatch.setattr(guest, "BOOT_DEADLINE", 2.0)
+    return made
+
+
+def test_a_guest_that_works(fake: Fake) -> None:
+    with fake.guest() as running:
+        assert running.hello
+        assert running.hello.release == "6.1.0"
+        assert running.boot_seconds > 0
+        assert running.sh("echo hi; exit 2").stdout == b"hi\n"
+        assert running.meminfo()["MemTotal"] % 1024 == 0
+        assert running.qmp.status() == "running"
+        assert "Linux version 6.1.0" in running.console()
+        directory = fake.out.parent
+    assert not list(directory.glob("kv.*"))
+    assert running._child.poll() is not None
+
+
+def test_poll_ends_when_met_and_at_its_deadline(fake: Fake) -> None:
+    numbers = iter(range(100))
+    with fake.guest() as running:
+        met = running.poll(lambda: next(numbers), lambda n: n == 3, 10.0)
+        assert (met.value, met.met) == (3, True)
+        missed = running.poll(lambda: 0, lambda n: n == 1, 0.1)
+        assert (missed.value, missed.met) == (0, False)
+        assert 0.1 <= missed.seconds < 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "error", "text"),
+    [
+        ("boot-panic", KernelFault, "Kernel panic.* while booting"),
+        ("boot-reset", KernelFault, "reset itself while booting; last .*Run /init"),
+        ("boot-killed", GuestLost, "QEMU ended .* while booting.* no kernel fault"),
+        ("boot-hang", KernelFault, "did not boot within 2 s; last .*Run /init"),
+        ("mute", GuestLost, "printed nothing in 2 s under KVM; try --accel tcg"),
+        ("paused", GuestLost, "QEMU is paused"),
+        ("refused", MachineError, "vng ended with status 1 before QEMU ran: .*invalid accel"),
+    ],
+)
+def test_a_boot_that_fails(fake: Fake, mode: str, error: type[Exception], text: str) -> None:
+    fake.mode = mode
+    with pytest.raises(error, match=text), fake.guest():
+        raise AssertionError("it booted")
+
+
+@pytest.mark.parametrize(
+    ("mode", "error", "text"),
+    [
+        ("panic", KernelFault, "Kernel panic.* while running 'true'"),
+        ("reset", KernelFault, "reset itself while running 'true'"),
+        ("killed", GuestLost, "QEMU ended .* while running 'true'"),
+        ("hang", KernelFault, "stopped answering for 0 s while running 'true'"),
+    ],
+)
+def test_an_end_in_the_middle(fake: Fake, mode: str, error: type[Exception], text: str) -> None:
+    fake.mode = mode
+    with fake.guest() as running, pytest.raises(error, match=text):
+        running.sh("true")
+
+
+def test_out_of_time_is_not_the_kernels_fault(fake: Fake) -> None:
+    with fake.guest(deadline=0.8) as running, pytest.raises(OutOfTime, match="the guest answers"):
+        running.poll(lambda: 0, lambda n: n == 1, 60.0)
+
+
+def test_a_flooded_console(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest, "CONSOLE_LIMIT", 10)
+    with pytest.raises(KernelFault, match="the console grew"), fake.guest():
+        pass
+
+
+def test_ctrl_c(fake: Fake) -> None:
+    try:
+        with fake.guest() as running, pytest.raises(Interrupted):
+            threading.Timer(0.1, process.stop_all).start()
+            running.poll(lambda: 0, lambda n: n == 1, 60.0)
+    finally:
+        process.reopen()
+
+
+def test_no_image(fake: Fake) -> None:
+    (fake.image / "bzImage").unlink()
+    with pytest.raises(MachineError, match="no kernel image"), fake.guest():
+        pass
+
+
+# Faults that need no guest
+
+
+def end(**changes: object) -> End:
+    given = {"doing": "x", "waited": 9.0, "accel": "tcg", "greeted": False, "exit_status": None,
+             "run_state": "running", "events": (), "console": "[ 0.1] last words\n"}  # fmt: skip
+    return End(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def test_a_silent_console_is_the_kernels_fault_under_tcg_only() -> None:
+    assert isinstance(explain(end(console="", accel="tcg")), KernelFault)
+    assert isinstance(explain(end(console="", accel="kvm")), GuestLost)
+    assert isinstance(explain(end(console="x", accel="kvm")), KernelFault)
+
+
+def test_a_host_that_quits_qemu_is_no_guest_that_ends() -> None:
+    quit_ = Event("SHUTDOWN", {"guest": False, "reason": "host-signal"})
+    assert isinstance(explain(end(exit_status=0, events=(quit_,))), GuestLost)
+    off = Event("SHUTDOWN", {"guest": True, "reason": "guest-shutdown"})
+    found = explain(end(exit_status=0, events=(off,)))
+    assert isinstance(found, KernelFault)
+    assert found.kind == "guest-shutdown"
+
+
+# Cells
+
+
+def passes(running: ScenarioGuest) -> Iterator[Subtest]:
+    running.sh("true")
+    yield Subtest("one", Status.PASS, "fine", {"size": 4})
+    yield Subtest("two", Status.SKIP, "not here")
+
+
+def fails(running: ScenarioGuest) -> Iterator[Subtest]:
+    yield Subtest("one", Status.PASS)
+    yield Subtest("two", Status.FAIL, "4 is not 5")
+
+
+def test_pass(fake: Fake) -> None:
+    outcome = fake.cell(passes)
+    assert (outcome.status, outcome.owner, outcome.cell) == (Status.PASS, None, "selftest:t")
+    assert outcome.summary == "1 of 2 subtests passed"
+    assert outcome.fingerprints == ()
+    assert [s["status"] for s in outcome.details["subtests"]] == ["PASS", "SKIP"]
+    assert outcome.details["splats"] == []
+    assert outcome.details["release"] == "6.1.0"
+    for name in ("console.log", "qemu.log", "ktap.log"):
+        assert (fake.out / name).is_file()
+    json.dumps(outcome.details)
+
+
+def test_fail(fake: Fake) -> None:
+    outcome = fake.cell(fails)
+    assert (outcome.status, outcome.owner) == (Status.FAIL, Owner.KERNEL)
+    assert outcome.summary == "two: 4 is not 5"
+    assert outcome.fingerprints == ("subtest:two",)
+    assert outcome.evidence == ("two: 4 is not 5",)
+
+
+def test_a_splat_fails_what_passed(fake: Fake) -> None:
+    fake.mode = "splat"
+    outcome = fake.cell(passes)
+    assert (outcome.status, outcome.owner) == (Status.FAIL, Owner.KERNEL)
+    assert outcome.summary == "WARNING in plug_it on the console"
+    assert outcome.fingerprints == ("warning: WARNING in plug_it",)
+    assert any("WARNING: CPU: 1" in line for line in outcome.evidence)
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "owner", "mark"),
+    [
+        ("panic", Status.FAIL, Owner.KERNEL, "panic: Kernel panic"),
+        ("reset", Status.FAIL, Owner.KERNEL, "guest:guest-reset"),
+        ("killed", Status.ERROR, Owner.MACHINE, None),
+        ("refused", Status.ERROR, Owner.MACHINE, None),
+    ],
+)
+def test_who_ended_it(
+    fake: Fake, mode: str, status: Status, owner: Owner, mark: str | None
+) -> None:
+    fake.mode = mode
+    outcome = fake.cell(passes)
+    assert (outcome.status, outcome.owner) == (status, owner)
+    marks = outcome.fingerprints
+    assert [m.startswith(mark) for m in marks] == [True] if mark else marks == ()
+    assert (fake.out / str(outcome.log)).is_file()
+
+
+def test_nothing_checked_and_nothing_but_skips(fake: Fake) -> None:
+    assert fake.cell(lambda running: iter(())).status is Status.FAIL
+    skip = Subtest("a", Status.SKIP, "no hot-pluggable memory")
+    outcome = fake.cell(lambda running: iter((skip,)))
+    assert (outcome.status, outcome.summary) == (Status.SKIP, "no hot-pluggable memory")
+
+
+def test_skipped() -> None:
+    outcome = skipped(Step.SELFTEST, "vmem.probe", "this kernel has no CONFIG_VIRTIO_MEM")
+    assert outcome.status is Status.SKIP
+    assert outcome.cell == "selftest:vmem.probe"
+
+
+def test_the_ktap_log_reads_back() -> None:
+    subtests = [*passes_offline(), Subtest("three", Status.FAIL, "4 is not 5")]
+    tests = ktap.parse(cell.ktap(subtests)).subtests
+    assert [(t.name, t.status) for t in tests] == [(s.name, s.status) for s in subtests]
+
+
+def passes_offline() -> list[Subtest]:
+    return [Subtest("one", Status.PASS, "fine", {"size": 4}), Subtest("two", Status.SKIP, "no")]
+
+
+# Reproducers and keys
+
+
+def test_by_hand(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(process, "which", lambda name: Path("/v/bin", name))
+    machine = Machine(virtio_mem=(VirtioMem(),))
+    lines = by_hand(machine, fake.image, "tcg", BY_HAND)
+    assert lines[0] == "mkdir -p /tmp/kv/boot"
+    assert lines[1].startswith("ln -sf ")
+    assert lines[2].startswith("PATH=/v/bin:$PATH vng --run /tmp/kv/boot/bzImage")
+    assert "virtio-mem-pci" in lines[2]
+    assert "--exec" not in lines[2]
+
+
+def test_the_qmp_lines_run(tmp_path: Path) -> None:
+    from fake_qemu import FakeQemu
+
+    fake = FakeQemu(tmp_path / "qmp", lambda command, arguments: {"done": command})
+    line = resize_line(Places(tmp_path), "vmem0", 1 << 30)
+    result = process.run(["sh", "-c", line], deadline=20.0)
+    fake.die()
+    assert '"done": "qom-set"' in result.text
+    (seen,) = fake.seen
+    assert seen[1]["value"] == 1 << 30
+    assert "kvtools" not in line
+    assert qmp_line("quit", {}).startswith("python3 -c ")
+
+
+def test_inputs(tmp_path: Path) -> None:
+    request = GuestRequest(tmp_path, "t", "tcg", tmp_path, "HEAD", tmp_path)
+    one = Scenario("t", 1, (), Machine(), 1.0, passes)
+    assert inputs_of(one, request) == inputs_of(one, request)
+    others = [
+        Scenario("t", 2, (), Machine(), 1.0, passes),
+        Scenario("t", 1, (), Machine(cpus=1), 1.0, passes),
+    ]
+    assert all(inputs_of(other, request) != inputs_of(one, request) for other in others)
+    json.dumps(inputs_of(one, request))
+
+
+def test_digest_sees_names_modes_and_contents(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    seen = {digest(tmp_path)}
+    (tmp_path / "a").write_text("y")
+    seen.add(digest(tmp_path))
+    (tmp_path / "a").chmod(0o755)
+    seen.add(digest(tmp_path))
+    (tmp_path / "a").rename(tmp_path / "b")
+    seen.add(digest(tmp_path))
+    assert len(seen) == 4

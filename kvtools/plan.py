@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a run does: rows (the base and the chosen patches) by cells. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kvtools.errors import UserError
+from kvtools.model import Step, cell_of
+
+GUEST_STEPS = (Step.BOOT, Step.SELFTEST, Step.DUMP)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A column of the matrix. ``config`` and ``scenario`` are empty where a step has none."""
+
+    step: Step
+    name: str = ""
+    config: str = ""
+    scenario: str = ""
+
+    def __str__(self) -> str:
+        return cell_of(self.step, self.name)
+
+
+APPLY = Cell(Step.APPLY)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """``rows`` are patch numbers in order, 0 (the base) first; ``last`` is the last patch applied.
+
+    ``cells`` are in the order in which they run on a row.
+    """
+
+    rows: tuple[int, ...]
+    last: int
+    cells: tuple[Cell, ...]
+
+    @property
+    def configs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(c.config for c in self.cells if c.config))
+
+    @property
+    def boots(self) -> bool:
+        """Whether the plan starts guests."""
+        return any(c.step in GUEST_STEPS for c in self.cells)
+
+
+def select(text: str, count: int) -> tuple[int, ...]:
+    """The patch numbers that ``--patches`` names: ``all``, ``tip``, ``base``, ``3..5``, ``1,4``.
+
+    Raises UserError for anything else and for numbers outside 1..count.
+    """
+    numbers: set[int] = set()
+    for part in text.split(","):
+        numbers.update(_select_one(part.strip(), count))
+    return tuple(sorted(numbers))
+
+
+def _select_one(text: str, count: int) -> range:
+    if text == "base" or (count == 0 and text in ("all", "tip")):
+        return range(0)
+    if text == "all":
+        return range(1, count + 1)
+    if text == "tip":
+        return range(count, count + 1)
+    match = re.fullmatch(r"(\d*)(\.\.)?(\d*)", text)
+    if not match or not (match[1] or match[3]):
+        raise UserError(
+            f"--patches {text!r} is not a selection",
+            fix="use all, tip, base, a number, or a range such as 3..5",
+        )
+    first = int(match[1] or 1)
+    last = int(match[3] or count) if match[2] else first
+    if not 1 <= first <= last <= count:
+        raise UserError(
+            f"--patches {text} is outside the series",
+            fix=f"it has {count} patch{'' if count == 1 else 'es'}",
+        )
+    return range(first, last + 1)
+
+
+def make(
+    count: int,
+    configs: Sequence[str],
+    scenarios: Sequence[str],
+    *,
+    patches: str = "all",
+    only: Sequence[str] = (),
+) -> RunPlan:
+    """The plan for a series of ``count`` patches.
+
+    The first config gives the plain scenario names; the cells of another config ``c`` are
+    called ``scenario@c``. ``only`` are ``STEP`` or ``STEP:NAME`` filters; what a chosen cell needs
+    (apply, its build, its boot) stays. Raises UserError for a filter that matches nothing.
+    """
+    cells = [APPLY] if count else []
+    for config in configs:
+        suffix = "" if config == configs[0] else f"@{config}"
+        cells.append(Cell(Step.BUILD, config, config))
+        cells.append(Cell(Step.BOOT, config, config, "boot"))
+        cells.extend(
+            Cell(Step.DUMP if s.startswith("dump.") else Step.SELFTEST, s + suffix, config, s)
+            for s in scenarios
+        )
+    chosen = _filter(tuple(cells), only)
+    selected = select(patches, count)
+    return RunPlan((0, *selected), selected[-1] if selected else 0, chosen)
+
+
+def _filter(cells: tuple[Cell, ...], only: Sequence[str]) -> tuple[Cell, ...]:
+    if not only:
+        return cells
+    wanted: set[Cell] = set()
+    for text in only:
+        hits = {c for c in cells if text in (c.step, str(c))}
+        if not hits:
+            known = ", ".join(str(c) for c in cells)
+            raise UserError(f"--only {text} matches no cell", fix=f"the cells are: {known}")
+        wanted |= hits
+    return tuple(c for c in cells if c in wanted or any(needs(w, c) for w in wanted))
+
+
+def needs(cell: Cell, other: Cell) -> bool:
+    """Whether ``cell`` can only run when ``other`` has passed on the same row."""
+    if other.step is Step.APPLY:
+        return cell.step is not Step.APPLY
+    if cell.config != other.config:
+        return False
+    if other.step is Step.BUILD:
+        return cell.step in GUEST_STEPS
+    return other.step is Step.BOOT and cell.step in (Step.SELFTEST, Step.DUMP)

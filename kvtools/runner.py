@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Walk a plan on an executor: reuse stored outcomes, run the rest, judge, journal.
+
+One lane builds, in the worktree of the base, in the order of the rows; the guests of a
+row run on the executor while the next row is built. Every outcome is stored as it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kvtools import bases, git, verdict
+from kvtools.accel import Accel
+from kvtools.errors import Interrupted, KvtoolsError, ToolMissing
+from kvtools.events import Emit, Progress, StepEnded, StepStarted, Tick
+from kvtools.model import Base, Config, Expectation, Outcome, Owner, Patch, Series, Status, Step
+from kvtools.plan import APPLY, GUEST_STEPS, Cell, RunPlan
+from kvtools.steps import apply, boot, build, selftest
+from kvtools.store import Store, encode, key
+from kvtools.toolchain import Toolchain
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """Everything a run depends on.
+
+    ``configs`` by name; ``jobs`` is make's -j; ``emulator`` are the versions of what starts
+    the guests; ``expectations`` by cell.
+    """
+
+    run_id: str
+    base: Base
+    series: Series | None
+    plan: RunPlan
+    configs: Mapping[str, Config]
+    toolchain: Toolchain
+    accel: Accel
+    jobs: int
+    emulator: Mapping[str, str] = field(default_factory=dict)
+    reuse: bool = True
+    expectations: Mapping[str, Expectation] = field(default_factory=dict)
+
+    def patch(self, number: int) -> Patch:
+        assert self.series is not None
+        return self.series.patches[number - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A row's kernel: commit, git tree, and the new-side line ranges its patch touched."""
+
+    commit: str
+    tree: str
+    touched: Mapping[str, tuple[tuple[int, int], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """A row as judged. ``tree`` is None where the patch did not apply."""
+
+    number: int
+    tree: Tree | None
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The step functions, so that a test can put others in their place."""
+
+    apply: Callable[[apply.ApplyRequest, Tick], Outcome] = apply.run
+    build: Callable[[build.BuildRequest, Tick], Outcome] = build.run
+    boot: Callable[[boot.GuestRequest, Tick], Outcome] = boot.run
+    selftest: Callable[[selftest.GuestRequest, Tick], Outcome] = selftest.run
+
+
+def run(
+    request: RunRequest, store: Store, executor: Executor, emit: Emit, steps: Steps | None = None
+) -> tuple[RowResult, ...]:
+    """Run the plan; returns the judged rows in order.
+
+    Raises Interrupted on Ctrl-C (what has ended is stored and journalled) and MachineError when
+    the worktree cannot be had.
+    """
+    with contextlib.ExitStack() as stack:
+        return _Run(request, store, executor, emit, steps or Steps(), stack).walk()
+
+
+class _Run:
+    """One walk: the futures of the cells started so far and the lease of the worktree."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        store: Store,
+        executor: Executor,
+        emit: Emit,
+        steps: Steps,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        self.request, self.store, self.executor = request, store, executor
+        self.emit, self.steps, self._stack = emit, steps, stack
+        self._lease: bases.Lease | None = None
+        self._timings = store.timings()
+        self._raw: dict[tuple[int, Cell], Future[Outcome]] = {}
+        self._by_key: dict[str, tuple[int, Future[Outcome]]] = {}
+        self._judged: dict[tuple[int, Cell], Future[Outcome]] = {}
+
+    def walk(self) -> tuple[RowResult, ...]:
+        try:
+            trees = self._apply_all()
+            for row in self.request.plan.rows:
+                for config in self.request.plan.configs:
+                    self._build_and_test(row, config, trees.get(row))
+            return tuple(self._row(row, trees.get(row)) for row in self.request.plan.rows)
+        except BaseException:
+            for future in self._judged.values():
+                future.cancel()
+            raise
+
+    def _row(self, row: int, tree: Tree | None) -> RowResult:
+        cells = [c for c in self.request.plan.cells if (row, c) in self._judged]
+        return RowResult(row, tree, tuple(self._judged[row, c].result() for c in cells))
+
+    # Apply
+
+    def _apply_all(self) -> dict[int, Tree]:
+        """Apply every patch up to the last one wanted: conflicts show before any build."""
+        base = self.request.base
+        trees = {0: Tree(base.commit, base.tree, {})}
+        failed: tuple[int, Outcome] | None = None
+        for number in range(1, self.request.plan.last + 1):
+            if failed:
+                outcome = verdict.blocked(Step.APPLY, "", failed[1], failed[0])
+            else:
+                outcome = self._apply(number, trees[number - 1])
+            if outcome.status is Status.PASS:
+                commit, tree = outcome.details["commit"], outcome.details["tree"]
+                trees[number] = Tree(commit, tree, git.touched_lines(base.repo, commit))
+            elif not failed:
+                failed = (number, outcome)
+            if number in self.request.plan.rows or failed == (number, outcome):
+                self._finish(number, APPLY, outcome)
+        return trees
+
+    def _apply(self, number: int, parent: Tree) -> Outcome:
+        patch = self.request.patch(number)
+        outcome_key = key(
+            step="apply",
+            version=apply.VERSION,
+            parent=parent.commit,
+            mail=hashlib.sha256(patch.mail).hexdigest(),
+        )
+
+        def work(out: Path, tick: Tick) -> Outcome:
+            worktree = self._leased().source
+            return self.steps.apply(apply.ApplyRequest(worktree, parent.commit, patch, out), tick)
+
+        found = self._stored(outcome_key)
+        if found and found.status is Status.PASS and not self._has(found.details["commit"]):
+            found = None  # the repository was made anew since
+        return found or self._perform(number, APPLY, outcome_key, work)
+
+    def _has(self, commit: str) -> bool:
+        try:
+            return git.rev_parse(self.request.base.repo, commit) == commit
+        except KvtoolsError:
+            return False
+
+    def _leased(self) -> bases.Lease:
+        if self._lease is None:
+            name = re.sub(r"[^A-Za-z0-9.]", "-", self.request.base.name).lstrip(".-")
+            lease = bases.lease(self.request.base, f"run-{name}", self.emit)
+            self._lease = self._stack.enter_context(lease)
+        return self._lease
+
+    # Build
+
+    def _build_and_test(self, row: int, config: str, tree: Tree | None) -> None:
+        cells = [c for c in self.request.plan.cells if c.config == config]
+        cell = next(c for c in cells if c.step is Step.BUILD)
+        guests = [c for c in cells if c.step in GUEST_STEPS]
+        if tree is None:
+            by = self._first_failure(row)
+            for blocked in cells:
+                outcome = verdict.blocked(blocked.step, blocked.name, by[1], by[0])
+                self._finish(row, blocked, outcome)
+            return
+        built = self._build(row, cell, tree)
+        self._finish(row, cell, built)
+        if built.status not in (Status.PASS, Status.WARN):
+            for guest in guests:
+                self._finish(row, guest, verdict.blocked(guest.step, guest.name, built, row))
+            return
+        for guest in guests:
+            self._start_guest(row, guest, tree, built)
+
+    def _first_failure(self, row: int) -> tuple[int, Outcome]:
+        for number in range(1, row + 1):
+            future = self._raw.get((number, APPLY))
+            if future and future.result().status is not Status.PASS:
+                return number, future.result()
+        raise AssertionError("a row without a tree has a patch that did not apply")
+
+    def _build(self, row: int, cell: Cell, tree: Tree) -> Outcome:
+        request = self.request
+        config = request.configs[cell.config]
+        touched = {f: list(map(list, r)) for f, r in sorted(tree.touched.items())}
+        outcome_key = key(
+            step="build",
+            version=build.VERSION,
+            tree=tree.tree,
+            config=config.digest,
+            toolchain=request.toolchain.digest,
+            touched=touched,
+        )
+
+        def work(out: Path, tick: Tick) -> Outcome:
+            lease = self._leased()
+            git.checkout(lease.source, tree.commit)
+            objects = lease.objects / f"{config.name}-{request.toolchain.digest[:12]}"
+            return self.steps.build(
+                build.BuildRequest(
+                    source=lease.source,
+                    objects=objects,
+                    config=config,
+                    toolchain=request.toolchain,
+                    jobs=request.jobs,
+                    touched=tree.touched,
+                    deadline=build.DEADLINE,
+                    out=out,
+                ),
+                tick,
+            )
+
+        return self._stored(outcome_key) or self._perform(row, cell, outcome_key, work)
+
+    # Guests
+
+    def _start_guest(self, row: int, cell: Cell, tree: Tree, built: Outcome) -> None:
+        outcome_key = self._guest_key(cell, tree, built)
+        known = self._by_key.get(outcome_key)
+        if known:
+            self._judged[row, cell] = self._follow(row, cell, known)
+            return
+        found = self._stored(outcome_key)
+        if found:
+            self._by_key[outcome_key] = (row, self._finish(row, cell, found))
+            return
+        future = self.executor.submit(self._guest, row, cell, tree, built, outcome_key)
+        self._raw[row, cell] = future
+        self._by_key[outcome_key] = (row, future)
+        self._judged[row, cell] = self.executor.submit(self._judge_later, row, cell, future)
+
+    def _follow(
+        self, row: int, cell: Cell, known: tuple[int, Future[Outcome]]
+    ) -> Future[Outcome]:
+        """The outcome of an earlier row whose image is identical."""
+        number, future = known
+        self._raw[row, cell] = future
+
+        def wait() -> Outcome:
+            of = "the base" if number == 0 else f"patch {number}"
+            outcome = future.result()
+            same = replace(outcome, reused=True, summary=f"{outcome.summary} [same image as {of}]")
+            return self._conclude(row, cell, same)
+
+        return self.executor.submit(wait)
+
+    def _guest_key(self, cell: Cell, tree: Tree, built: Outcome) -> str:
+        step = boot if cell.step is Step.BOOT else selftest
+        request = self._guest_request(cell, tree, built, Path())
+        return key(
+            step=str(cell.step),
+            image=built.details["image_sha256"],
+            modules=built.details.get("modules_sha256", ""),
+            config=self.request.configs[cell.config].digest,
+            emulator=dict(self.request.emulator),
+            inputs=step.inputs(request),
+        )
+
+    def _guest_request(
+        self, cell: Cell, tree: Tree, built: Outcome, out: Path
+    ) -> boot.GuestRequest:
+        assert built.directory is not None
+        return boot.GuestRequest(
+            image=built.directory,
+            scenario=cell.scenario,
+            accel=self.request.accel.name,
+            repo=self.request.base.repo,
+            commit=tree.commit,
+            out=out,
+            deadline=None,
+        )
+
+    def _guest(
+        self, row: int, cell: Cell, tree: Tree, built: Outcome, outcome_key: str
+    ) -> Outcome:
+        if cell.step is not Step.BOOT:
+            boots = next(c for c in self.request.plan.cells if _boots(c, cell.config))
+            booted = self._raw[row, boots].result()
+            if booted.status not in (Status.PASS, Status.WARN):
+                return verdict.blocked(cell.step, cell.name, booted, row)
+
+        def work(out: Path, tick: Tick) -> Outcome:
+            step = self.steps.boot if cell.step is Step.BOOT else self.steps.selftest
+            return step(self._guest_request(cell, tree, built, out), tick)
+
+        return self._perform(row, cell, outcome_key, work)
+
+    # One cell
+
+    def _stored(self, outcome_key: str) -> Outcome | None:
+        return self.store.get(outcome_key) if self.request.reuse else None
+
+    def _perform(
+        self, row: int, cell: Cell, outcome_key: str, work: Callable[[Path, Tick], Outcome]
+    ) -> Outcome:
+        """Run a step in a fresh directory and store what it found; faults become ERRORs."""
+
+        def tick(done: int, total: int, what: str) -> None:
+            self.emit(Progress(row, str(cell), done, total, what))
+
+        out = self.store.begin()
+        self.emit(StepStarted(row, str(cell), self._timings.get(str(cell))))
+        start = time.monotonic()
+        try:
+            outcome = work(out, tick)
+        except (Interrupted, KeyboardInterrupt):
+            self.store.discard(out)
+            raise
+        except Exception as error:  # law: our own fault is an ERROR cell, never a lost run
+            outcome = _error(cell, error, out)
+        outcome = replace(
+            outcome, name=cell.name, step=cell.step, seconds=time.monotonic() - start
+        )
+        if outcome.status is Status.ERROR:
+            return self.store.put_error(self.request.run_id, row, outcome, out)
+        return self.store.put(outcome_key, outcome, out)
+
+    def _finish(self, row: int, cell: Cell, outcome: Outcome) -> Future[Outcome]:
+        """Record the raw outcome of a cell that ended in this thread, and its verdict."""
+        raw: Future[Outcome] = Future()
+        raw.set_result(outcome)
+        self._raw[row, cell] = raw
+        judged: Future[Outcome] = Future()
+        judged.set_result(self._conclude(row, cell, outcome))
+        self._judged[row, cell] = judged
+        return raw
+
+    def _judge_later(self, row: int, cell: Cell, raw: Future[Outcome]) -> Outcome:
+        return self._conclude(row, cell, raw.result())
+
+    def _conclude(self, row: int, cell: Cell, outcome: Outcome) -> Outcome:
+        base = None
+        if row and cell.step is not Step.APPLY and (0, cell) in self._raw:
+            base = self._raw[0, cell].result()
+        expectation = self.request.expectations.get(str(cell))
+        judged = verdict.judge(outcome, base, expectation, row)
+        self.store.journal(
+            self.request.run_id,
+            {"row": row, "directory": str(outcome.directory or ""), "outcome": encode(judged)},
+        )
+        self.emit(StepEnded(row, judged))
+        return judged
+
+
+def _boots(cell: Cell, config: str) -> bool:
+    return cell.step is Step.BOOT and cell.config == config
+
+
+def _error(cell: Cell, error: Exception, out: Path) -> Outcome:
+    if isinstance(error, KvtoolsError):
+        owner = Owner.USER if isinstance(error, ToolMissing) else Owner.MACHINE
+        return Outcome(cell.step, cell.name, Status.ERROR, 0.0, str(error), owner=owner)
+    with contextlib.suppress(OSError):
+        (out / "traceback.log").write_text(traceback.format_exc())
+    return Outcome(
+        cell.step,
+        cell.name,
+        Status.ERROR,
+        0.0,
+        f"a fault in kvtools itself: {type(error).__name__}: {error}",
+        owner=Owner.MACHINE,
+        log="traceback.log",
+    )
+
+
+def seconds_by_cell(rows: tuple[RowResult, ...]) -> dict[str, float]:
+    """The seconds that the cells which ran took, the slowest of each."""
+    found: dict[str, float] = {}
+    for outcome in (o for row in rows for o in row.outcomes if not o.reused and o.seconds > 0):
+        found[outcome.cell] = max(found.get(outcome.cell, 0.0), outcome.seconds)
+    return found

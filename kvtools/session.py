@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One run from its first event to its stored report."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from kvtools import process, runner, verdict
+from kvtools.errors import Interrupted
+from kvtools.events import Emit, RunEnded, RunStarted
+from kvtools.model import Outcome, Status
+from kvtools.report import Accel as AccelHead
+from kvtools.report import BaseHead, Host, Row, RunReport, SeriesHead, dumps
+from kvtools.runner import RowResult, RunRequest, seconds_by_cell
+from kvtools.store import Store
+
+TOOLS = ("gcc", "ld")
+"""The programs whose version decides what a kernel looks like."""
+
+BASE_SUBJECT = "the base, without the series"
+
+
+def new_id(store: Store) -> str:
+    """A run id: UTC time, with a suffix when two runs start in the same second."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    taken = set(store.runs())
+    number, name = 1, stamp
+    while name in taken:
+        number += 1
+        name = f"{stamp}.{number}"
+    return name
+
+
+class Session:
+    """Runs a request, tells its events, and leaves ``report.json`` in the run's directory."""
+
+    def __init__(
+        self, store: Store, request: RunRequest, command: tuple[str, ...], emit: Emit
+    ) -> None:
+        self.store, self.request, self.command = store, request, command
+        self._watch = emit
+        self._seen: dict[int, list[Outcome]] = {}
+
+    def run(self) -> RunReport:
+        """Run to the end and return the report. Raises Interrupted, after storing what there is."""
+        started, clock = datetime.now(UTC), time.monotonic()
+        self._watch(self._started())
+        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="guest")
+        try:
+            rows = runner.run(self.request, self.store, executor, self._watch)
+        except BaseException as error:
+            process.stop_all()
+            if isinstance(error, (KeyboardInterrupt, Interrupted)):
+                raise Interrupted("interrupted; start again: what has ended is reused") from None
+            raise
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+        report = self._report(rows, started.isoformat(timespec="seconds"), clock)
+        self.store.put_report(report.id, dumps(report))
+        self.store.remember_timings(seconds_by_cell(rows))
+        self._watch(RunEnded(report.id, report.status, report.seconds))
+        return report
+
+    def _started(self) -> RunStarted:
+        request = self.request
+        return RunStarted(
+            run_id=request.run_id,
+            title=request.series.title if request.series else "no series",
+            base=f"{request.base.name} ({request.base.version})",
+            accel=request.accel.name,
+            rows=tuple((n, self._subject(n)) for n in request.plan.rows),
+            cells=tuple(str(c) for c in request.plan.cells),
+        )
+
+    def _subject(self, number: int) -> str:
+        return self.request.patch(number).subject if number else BASE_SUBJECT
+
+    def _report(self, rows: tuple[RowResult, ...], started: str, clock: float) -> RunReport:
+        request = self.request
+        return RunReport(
+            id=request.run_id,
+            started=started,
+            seconds=time.monotonic() - clock,
+            status=_status(rows),
+            accel=AccelHead(request.accel.name, request.accel.reason),
+            host=_host(request),
+            series=_series_head(request),
+            base=BaseHead.of(request.base),
+            rows=tuple(self._row(row) for row in rows),
+            command=self.command,
+            expectations=tuple(request.expectations.values()),
+        )
+
+    def _row(self, row: RowResult) -> Row:
+        return Row(
+            row.number,
+            self._subject(row.number),
+            row.tree.commit if row.tree else None,
+            row.tree.tree if row.tree else None,
+            row.outcomes,
+        )
+
+
+def _status(rows: tuple[RowResult, ...]) -> Status:
+    base = [o for row in rows if row.number == 0 for o in row.outcomes]
+    return verdict.overall(base, [o for row in rows if row.number for o in row.outcomes])
+
+
+def _series_head(request: RunRequest) -> SeriesHead:
+    if request.series:
+        return SeriesHead.of(request.series)
+    return SeriesHead(name="", title="no series", source="")
+
+
+def _host(request: RunRequest) -> Host:
+    return Host(
+        cores=os.cpu_count() or 1,
+        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        kvtools=version("kvtools"),
+        tools={
+            **{name: _number(request.toolchain.versions.get(name, "")) for name in TOOLS},
+            **request.emulator,
+        },
+    )
+
+
+def _number(version_line: str) -> str:
+    """``12.2.0`` of "gcc (Debian 12.2.0-14+deb12u1) 12.2.0"."""
+    found = re.findall(r"\d+(?:\.\d+)+", version_line)
+    return found[-1] if found else version_line

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Outcomes by content, and the journals of runs, as plain files.
+
+::
+
+    STATE/outcomes/<2>/<key>.<n>/outcome.json, logs, images     the newest n counts
+    STATE/runs/<id>/run.json, journal.jsonl, report.json, errors/
+    STATE/tmp/<pid>-<random>/                                   being written
+
+A directory appears under its name only by rename(2) once it is whole, so a run killed at
+any instant leaves nothing half-written; what is in ``tmp`` of a dead process is removed by
+the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from kvtools.errors import MachineError
+from kvtools.model import Outcome, Owner, Status, Step
+
+FORMAT = 1
+
+
+def key(**parts: Any) -> str:
+    """The content key of an outcome: SHA-256 over the canonical JSON of what it depends on."""
+    text = json.dumps({"format": FORMAT, **parts}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def encode(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON data; ``directory`` and ``reused`` are not part of it."""
+    data = asdict(outcome)
+    del data["directory"], data["reused"]
+    return data
+
+
+def decode(data: Mapping[str, Any], directory: Path | None = None) -> Outcome:
+    """The reverse of :func:`encode`. Raises KeyError, ValueError or TypeError on other data."""
+    fields = dict(data)
+    fields["step"] = Step(fields["step"])
+    fields["status"] = Status(fields["status"])
+    fields["owner"] = Owner(fields["owner"]) if fields.get("owner") else None
+    for name in ("evidence", "reproduce", "fingerprints"):
+        fields[name] = tuple(fields.get(name, ()))
+    return Outcome(**fields, directory=directory)
+
+
+@contextlib.contextmanager
+def _disk(where: Path) -> Iterator[None]:
+    """Say which disk is full, or which directory cannot be written, instead of a traceback."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise MachineError(
+                f"no space left on the disk of {where}",
+                fix="free some, or set KVTOOLS_HOME to another disk",
+            ) from error
+        raise MachineError(f"cannot write {where}: {error.strerror}") from error
+
+
+class Store:
+    """Outcomes and runs under one directory, safe for several processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        with _disk(root):
+            for name in ("outcomes", "runs", "tmp"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+            self._sweep()
+
+    def _sweep(self) -> None:
+        for path in (self.root / "tmp").iterdir():
+            pid = path.name.partition("-")[0]
+            if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+                shutil.rmtree(path, ignore_errors=True)
+
+    def begin(self) -> Path:
+        """A fresh directory for a step to leave its files in."""
+        with _disk(self.root):
+            return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
+
+    def discard(self, directory: Path) -> None:
+        """Drop what :meth:`begin` gave."""
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def get(self, outcome_key: str) -> Outcome | None:
+        """The newest stored outcome of that key, marked as reused; None if there is none."""
+        for directory in reversed(self._generations(outcome_key)):
+            try:
+                data = json.loads((directory / "outcome.json").read_bytes())
+                return replace(decode(data, directory), reused=True)
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # pruned meanwhile, or written by another version
+        return None
+
+    def put(self, outcome_key: str, outcome: Outcome, directory: Path) -> Outcome:
+        """Commit ``directory`` (from :meth:`begin`) as the outcome of that key."""
+        self._seal(directory, outcome)
+        generations = self._generations(outcome_key)
+        number = int(generations[-1].suffix[1:]) + 1 if generations else 0
+        parent = self.root / "outcomes" / outcome_key[:2]
+        with _disk(parent):
+            parent.mkdir(exist_ok=True)
+            while True:
+                final = parent / f"{outcome_key}.{number}"
+                try:
+                    directory.rename(final)
+                    break
+                except OSError as error:
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
+                    number += 1
+        return replace(outcome, directory=final)
+
+    def put_error(self, run_id: str, row: int, outcome: Outcome, directory: Path) -> Outcome:
+        """Keep the files of an ERROR with its run: it is never reused."""
+        self._seal(directory, outcome)
+        parent = self.root / "runs" / run_id / "errors"
+        with _disk(parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            name = re.sub(r"[^\w.@-]", "_", f"{row}-{outcome.cell}")
+            final = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=parent))
+            directory.rename(final)
+        return replace(outcome, directory=final)
+
+    def _seal(self, directory: Path, outcome: Outcome) -> None:
+        with _disk(directory):
+            write_json(directory / "outcome.json", encode(outcome))
+
+    def _generations(self, outcome_key: str) -> list[Path]:
+        parent = self.root / "outcomes" / outcome_key[:2]
+        return sorted(parent.glob(f"{outcome_key}.*"), key=lambda p: int(p.suffix[1:]))
+
+    # Runs
+
+    def run_directory(self, run_id: str) -> Path:
+        """The directory of a run, made if it is not there."""
+        path = self.root / "runs" / run_id
+        with _disk(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def report_file(self, run_id: str) -> Path:
+        """Where the report of a finished run lies."""
+        return self.root / "runs" / run_id / "report.json"
+
+    def put_report(self, run_id: str, text: str) -> None:
+        """Store the report of a finished run."""
+        self.run_directory(run_id)
+        with _disk(self.root):
+            replace_file(self.report_file(run_id), text)
+
+    def runs(self) -> list[str]:
+        """The ids of all runs, oldest first."""
+        return sorted(p.name for p in (self.root / "runs").iterdir() if p.is_dir())
+
+    def journal(self, run_id: str, entry: Mapping[str, Any]) -> None:
+        """Append one line to a run's journal, on the disk when this returns."""
+        path = self.run_directory(run_id) / "journal.jsonl"
+        with _disk(path), path.open("ab") as file:
+            file.write(json.dumps(entry).encode("utf-8", "surrogateescape") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    # How long cells took, for the time left
+
+    def timings(self) -> dict[str, float]:
+        """Seconds that each cell took when it last ran, by cell name."""
+        try:
+            data = json.loads((self.root / "timings.json").read_bytes())
+            return {str(k): float(v) for k, v in data.items()}
+        except (OSError, ValueError, AttributeError):
+            return {}
+
+    def remember_timings(self, timings: Mapping[str, float]) -> None:
+        """Add to :meth:`timings`."""
+        with _disk(self.root):
+            write_json(self.root / "timings.json", {**self.timings(), **timings})
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON so that ``path`` is either the old or the new whole file."""
+    replace_file(path, json.dumps(data, indent=1) + "\n")
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write ``text`` so that ``path`` is either the old or the new whole file."""
+    descriptor, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

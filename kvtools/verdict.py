@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Judge a cell against the base and against what the series promises. Pure.
+
+A patch answers only for what the base did not do already; a SKIP where the series
+promises a PASS is a FAIL (laws 5 and 7 of the design).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from kvtools.model import Expectation, Outcome, Owner, Status, Step
+
+BLOCKED = "blocked_by"
+"""Key in ``Outcome.details`` of a cell that could not run: the cell that stopped it."""
+
+
+def blocked(step: Step, name: str, by: Outcome, patch: int) -> Outcome:
+    """The SKIP of a cell that needs ``by``, a cell of ``patch`` that did not pass."""
+    of = "the base" if patch == 0 else f"patch {patch}"
+    return Outcome(
+        step,
+        name,
+        Status.SKIP,
+        0.0,
+        f"{by.cell} of {of} is {by.status}",
+        details={BLOCKED: by.cell, "blocked_by_patch": patch},
+    )
+
+
+def judge(
+    outcome: Outcome, base: Outcome | None, expectation: Expectation | None, patch: int
+) -> Outcome:
+    """The verdict on ``outcome`` of ``patch`` (0 is the base itself).
+
+    ``base`` is the raw outcome of the same cell on the base, None where the cell has
+    none (``apply``). Returns ``outcome`` with status, owner, summary and details
+    as the report shows them; the stored raw outcome is not changed.
+    """
+    if BLOCKED in outcome.details or outcome.status is Status.ERROR:
+        return outcome
+    if outcome.status is Status.SKIP:
+        return _judge_skip(outcome, expectation, patch)
+    if patch == 0:
+        owner = Owner.KERNEL if outcome.status is Status.FAIL else outcome.owner
+        return replace(outcome, owner=owner)
+    if outcome.status is Status.FAIL:
+        return _judge_fail(outcome, base)
+    return _judge_pass(outcome, base)
+
+
+def _judge_skip(outcome: Outcome, expectation: Expectation | None, patch: int) -> Outcome:
+    if expectation is None:
+        return outcome
+    due = expectation.from_patch
+    if due is not None and patch >= max(due, 1):
+        return replace(
+            outcome,
+            status=Status.FAIL,
+            owner=Owner.PATCH,
+            summary=f"expected to pass from patch {due} on, but did not run: {outcome.summary}",
+        )
+    if expectation.reason:
+        return replace(outcome, summary=f"{outcome.summary} ({expectation.reason})")
+    return outcome
+
+
+def _judge_fail(outcome: Outcome, base: Outcome | None) -> Outcome:
+    if base is None:
+        return replace(outcome, owner=Owner.PATCH)
+    if base.status is Status.ERROR:
+        return replace(
+            outcome,
+            status=Status.ERROR,
+            owner=Owner.MACHINE,
+            summary=f"fails, but the base gave no verdict to compare with: {outcome.summary}",
+        )
+    known = set(base.fingerprints)
+    new = [f for f in outcome.fingerprints if f not in known]
+    old = [f for f in outcome.fingerprints if f in known]
+    details = {**outcome.details, "new": new, "preexisting": old}
+    if base.status is Status.FAIL and outcome.fingerprints and not new:
+        return replace(
+            outcome,
+            status=Status.WARN,
+            owner=None,
+            summary=f"pre-existing on the base: {outcome.summary}",
+            details=details,
+        )
+    return replace(outcome, owner=Owner.PATCH, details=details)
+
+
+def _judge_pass(outcome: Outcome, base: Outcome | None) -> Outcome:
+    if base is None:
+        return outcome
+    known = set(base.fingerprints)
+    now = set(outcome.fingerprints)
+    new = [f for f in outcome.fingerprints if f not in known]
+    fixed = [f for f in base.fingerprints if f not in now]
+    details = {**outcome.details, "new": new, "fixed": fixed}
+    if not new or base.status is Status.ERROR:
+        return replace(outcome, details=details)
+    more = f" and {len(new) - 1} more" if len(new) > 1 else ""
+    return replace(
+        outcome,
+        status=Status.WARN,
+        owner=Owner.PATCH,
+        summary=f"new: {new[0]}{more}",
+        details=details,
+    )
+
+
+def overall(base: Iterable[Outcome], patches: Iterable[Outcome]) -> Status:
+    """The status of a run from the judged cells of its base row and of its patch rows.
+
+    FAIL when a patch is at fault; ERROR when something could not be judged, a base that
+    does not build or boot included; a base without patches answers for itself; SKIP when
+    nothing ran at all.
+    """
+    of_base, of_patches = list(base), list(patches)
+    statuses = {o.status for o in of_patches}
+    if Status.FAIL in statuses:
+        return Status.FAIL
+    if Status.ERROR in statuses or any(o.status is Status.ERROR for o in of_base):
+        return Status.ERROR
+    broken = [o for o in of_base if o.status is Status.FAIL]
+    if broken and not of_patches:
+        return Status.FAIL
+    if any(o.step in (Step.BUILD, Step.BOOT) for o in broken):
+        return Status.ERROR
+    if broken or Status.WARN in statuses:
+        return Status.WARN
+    ran = statuses | {o.status for o in of_base}
+    return Status.PASS if Status.PASS in ran else Status.SKIP

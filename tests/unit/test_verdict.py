@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kvtools import verdict
+from kvtools.model import Expectation, Outcome, Owner, Status, Step
+
+PASS = Outcome(Step.BOOT, "guest", Status.PASS, 1.0, "booted")
+FAIL = replace(
+    PASS, status=Status.FAIL, owner=Owner.KERNEL, summary="WARNING in f", fingerprints=("splat:f",)
+)
+SKIP = replace(PASS, status=Status.SKIP, summary="no CONFIG_VIRTIO_MEM")
+ERROR = replace(PASS, status=Status.ERROR, owner=Owner.MACHINE, summary="QEMU was killed")
+
+
+def test_a_failure_that_the_base_has_does_not_blame_the_patch() -> None:
+    judged = verdict.judge(FAIL, FAIL, None, 3)
+    assert judged.status is Status.WARN
+    assert judged.owner is None
+    assert judged.details["preexisting"] == ["splat:f"]
+
+
+def test_another_failure_than_the_bases_is_the_patchs() -> None:
+    other = replace(FAIL, fingerprints=("splat:f", "splat:g"))
+    judged = verdict.judge(other, FAIL, None, 3)
+    assert judged.status is Status.FAIL
+    assert judged.owner is Owner.PATCH
+    assert judged.details["new"] == ["splat:g"]
+
+
+def test_a_failure_without_fingerprint_is_never_pre_existing() -> None:
+    bare = replace(FAIL, fingerprints=())
+    assert verdict.judge(bare, bare, None, 1).status is Status.FAIL
+
+
+def test_a_failure_against_a_base_without_verdict_blames_nobody() -> None:
+    judged = verdict.judge(FAIL, ERROR, None, 1)
+    assert (judged.status, judged.owner) == (Status.ERROR, Owner.MACHINE)
+
+
+def test_an_error_stays_an_error() -> None:
+    assert verdict.judge(ERROR, PASS, Expectation("boot:guest", 1, ""), 2) is ERROR
+
+
+def test_the_base_answers_as_the_kernel() -> None:
+    assert verdict.judge(FAIL, None, None, 0).owner is Owner.KERNEL
+
+
+@pytest.mark.parametrize(("patch", "status"), [(0, "SKIP"), (4, "SKIP"), (5, "FAIL"), (6, "FAIL")])
+def test_a_skip_is_a_failure_from_the_promised_patch_on(patch: int, status: str) -> None:
+    expected = Expectation("selftest:vmem.probe", 5, "patch 5 brings the driver")
+    judged = verdict.judge(SKIP, SKIP, expected, patch)
+    assert judged.status == status
+    assert ("patch 5 brings the driver" in judged.summary) == (status == "SKIP")
+
+
+def test_a_skip_promised_from_the_first_patch_spares_the_base() -> None:
+    expected = Expectation("boot:guest", 0, "")
+    assert verdict.judge(SKIP, None, expected, 0).status is Status.SKIP
+    assert verdict.judge(SKIP, SKIP, expected, 1).status is Status.FAIL
+
+
+def test_never_expected_stays_a_skip() -> None:
+    expected = Expectation("boot:guest", None, "not yet")
+    assert verdict.judge(SKIP, SKIP, expected, 9).status is Status.SKIP
+
+
+def test_a_blocked_cell_is_not_blamed_twice() -> None:
+    blocked = verdict.blocked(Step.BOOT, "guest", replace(FAIL, step=Step.BUILD), 2)
+    judged = verdict.judge(blocked, PASS, Expectation("boot:guest", 1, ""), 2)
+    assert judged.status is Status.SKIP
+    assert judged.summary == "build:guest of patch 2 is FAIL"
+
+
+def test_new_warnings_warn_and_a_swap_is_seen() -> None:
+    base = replace(PASS, step=Step.BUILD, fingerprints=("warning:a",))
+    swapped = replace(base, fingerprints=("warning:b",))
+    judged = verdict.judge(swapped, base, None, 1)
+    assert judged.status is Status.WARN
+    assert judged.details["new"] == ["warning:b"]
+    assert judged.details["fixed"] == ["warning:a"]
+    assert verdict.judge(base, base, None, 1).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("base", "patches", "status"),
+    [
+        ([PASS], [PASS, SKIP], Status.PASS),
+        ([PASS], [PASS, FAIL], Status.FAIL),
+        ([PASS], [FAIL, ERROR], Status.FAIL),
+        ([PASS], [PASS, ERROR], Status.ERROR),
+        ([ERROR], [PASS], Status.ERROR),
+        ([FAIL], [], Status.FAIL),
+        ([FAIL], [PASS], Status.ERROR),
+        ([replace(FAIL, step=Step.SELFTEST)], [PASS], Status.WARN),
+        ([PASS], [], Status.PASS),
+        ([SKIP], [SKIP], Status.SKIP),
+        ([], [], Status.SKIP),
+    ],
+)
+def test_overall(base: list[Outcome], patches: list[Outcome], status: Status) -> None:
+    assert verdict.overall(base, patches) is status

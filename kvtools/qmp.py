@@ -72,6 +72,8 @@ class Qmp:
         Raises FileNotFoundError or ConnectionRefusedError while QEMU does not listen yet,
         GuestLost when it listens and does not speak QMP in time.
         """
+        if not path.exists():  # the usual case while QEMU starts; spares an event loop
+            raise FileNotFoundError(path)
         self.changes: list[tuple[str, Mapping[str, Json]]] = []
         self._deadline = deadline
         self._loop = asyncio.new_event_loop()
@@ -139,6 +141,14 @@ class Qmp:
         self.execute(
             "qom-set", path=f"/machine/peripheral/{device}", property="requested-size", value=size
         )
+
+    def set_balloon(self, left: int) -> None:
+        """Tell the balloon to inflate until ``left`` bytes of boot memory remain."""
+        self.execute("balloon", value=left)
+
+    def balloon(self) -> int:
+        """Bytes of boot memory that the balloon left to the guest."""
+        return cast(int, self.execute("query-balloon")["actual"])
 
     def memory_devices(self) -> tuple[MemoryDevice, ...]:
         found = self.execute("query-memory-devices")

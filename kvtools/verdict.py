@@ -46,7 +46,7 @@ def judge(
         owner = Owner.KERNEL if outcome.status is Status.FAIL else outcome.owner
         return replace(outcome, owner=owner)
     if outcome.status is Status.FAIL:
-        return _judge_fail(outcome, base)
+        return _judge_fail(outcome, base, expectation, patch)
     return _judge_pass(outcome, base)
 
 
@@ -66,7 +66,17 @@ def _judge_skip(outcome: Outcome, expectation: Expectation | None, patch: int) -
     return outcome
 
 
-def _judge_fail(outcome: Outcome, base: Outcome | None) -> Outcome:
+def _judge_fail(
+    outcome: Outcome, base: Outcome | None, expectation: Expectation | None, patch: int
+) -> Outcome:
+    due = expectation.from_patch if expectation else None
+    if expectation and due is not None and patch < due and _only_subtests(outcome):
+        return replace(
+            outcome,
+            status=Status.SKIP,
+            owner=None,
+            summary=f"not before patch {due}: {outcome.summary} ({expectation.reason})",
+        )
     if base is None:
         return replace(outcome, owner=Owner.PATCH)
     if base.status is Status.ERROR:
@@ -89,6 +99,12 @@ def _judge_fail(outcome: Outcome, base: Outcome | None) -> Outcome:
             details=details,
         )
     return replace(outcome, owner=Owner.PATCH, details=details)
+
+
+def _only_subtests(outcome: Outcome) -> bool:
+    """Whether nothing went wrong but tests that say no: no splat, no hang, no compile error."""
+    marks = outcome.fingerprints
+    return bool(marks) and all(mark.startswith("subtest:") for mark in marks)
 
 
 def _judge_pass(outcome: Outcome, base: Outcome | None) -> Outcome:

@@ -58,6 +58,7 @@ class Machine:
     slots: int = 0
     nodes: tuple[Node, ...] = ()
     virtio_mem: tuple[VirtioMem, ...] = ()
+    balloon: bool = False
     kernel_args: tuple[str, ...] = ()
 
 
@@ -158,6 +159,7 @@ def qemu_args(machine: Machine, places: Places, *, interactive: bool) -> tuple[s
         *hotplug_args(machine),
         *node_args(machine),
         *virtio_mem_args(machine.virtio_mem),
+        *balloon_args(machine),
         *qmp_args(places),
         *(() if interactive else (*channel_args(places), *console_args(places))),
     )
@@ -201,6 +203,10 @@ def virtio_mem_args(devices: tuple[VirtioMem, ...]) -> tuple[str, ...]:
             f"node={device.node}",
         ]
     return tuple(args)
+
+
+def balloon_args(machine: Machine) -> tuple[str, ...]:
+    return ("-device", "virtio-balloon-pci,id=balloon0") if machine.balloon else ()
 
 
 def qmp_args(places: Places) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 """What can be done to a guest: the registry of scenarios."""
 
 from kvtools.errors import UserError
-from kvtools.scenarios import boot, kselftest, machines, vmem
+from kvtools.scenarios import balloon, boot, kselftest, machines, vmem
 from kvtools.scenarios.base import Guest, Scenario, Subtest, missing
 
 machine = machines.load
@@ -13,6 +13,7 @@ _ALL = {
     "boot": boot.scenario,
     "vmem.probe": vmem.probe,
     "vmem.resize": vmem.resize,
+    "balloon.offline": balloon.offline,
     "kselftest:memory-hotplug": kselftest.memory_hotplug,
 }
 

@@ -19,6 +19,11 @@ KPF_OFFLINE = 1 << 23  # include/uapi/linux/kernel-page-flags.h
 ENTRY = 8  # bytes in /proc/kpageflags for one page
 SCRIPT = f"sh {shlex.quote(str(GUEST / 'memory.sh'))}"
 
+FLAGS_SOURCE = "fs/proc/page.c"
+"""Where a tree shows whether its /proc/kpageflags knows PG_offline."""
+
+NOT_SHOWN = "this kernel's /proc/kpageflags has no KPF_OFFLINE"
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -92,7 +97,7 @@ def _resource(line: str) -> Resource:
 def shows_offline(guest: Guest) -> bool:
     """Whether the tree under test reports PG_offline pages in /proc/kpageflags."""
     try:
-        source = git.show(guest.source.repo, guest.source.commit, "fs/proc/page.c")
+        source = git.show(guest.source.repo, guest.source.commit, FLAGS_SOURCE)
     except UserError:
         return False
     return b"KPF_OFFLINE" in source

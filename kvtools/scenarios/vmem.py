@@ -141,7 +141,7 @@ def _offline_pages(
     """The unplugged rest of online blocks must be PG_offline, page by page."""
     name = f"offline-pages-{target // MIB}M"
     if not shown:
-        return Subtest(name, Status.SKIP, "this kernel's /proc/kpageflags has no KPF_OFFLINE")
+        return Subtest(name, Status.SKIP, memory.NOT_SHOWN)
     view = memory.look(guest)
     blocks = view.online_in(device.address, device.address + device.region)
     offline = memory.offline_bytes(guest, view, blocks)
@@ -174,4 +174,5 @@ def resize() -> Scenario:
         machine=machines.load("virtio-mem"),
         deadline=150.0,
         check=_resize,
+        files=(memory.FLAGS_SOURCE,),
     )

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,22 @@ class FakeQemu:
         try:
             self._connection, _ = self._listener.accept()
             self.send(GREETING)
-            with self._connection.makefile("rb") as lines:
-                for line in lines:
-                    self._one(json.loads(line))
+            rest = ""
+            while data := self._connection.recv(65536):
+                rest = self._all(rest + data.decode())
         except OSError:
             pass
+
+    def _all(self, text: str) -> str:
+        """Answer every whole request: QMP has no line ends. What is left."""
+        while text := text.lstrip():
+            try:
+                request, end = json.JSONDecoder().raw_decode(text)
+            except json.JSONDecodeError:
+                break
+            self._one(request)
+            text = text[end:]
+        return text
 
     def _one(self, request: dict[str, Any]) -> None:
         command, arguments = request["execute"], request.get("arguments", {})
@@ -63,7 +75,8 @@ class FakeQemu:
         self.send({"event": name, "data": data, "timestamp": {"seconds": 1, "microseconds": 0}})
 
     def die(self) -> None:
-        if self._connection:
-            self._connection.shutdown(socket.SHUT_RDWR)
-            self._connection.close()
         self._listener.close()
+        if self._connection:
+            with suppress(OSError):  # it may be dead already
+                self._connection.shutdown(socket.SHUT_RDWR)
+            self._connection.close()

@@ -16,7 +16,8 @@ from kvtools.errors import GuestLost
 from kvtools.qmp import MemoryDevice, Qmp, QmpRefused
 
 VMEM = {"id": "vmem0", "memaddr": 1 << 32, "max-size": 2 << 30, "size": 256 << 20,
-        "requested-size": 512 << 20, "block-size": 4 << 20, "node": 1, "memdev": "/objects/m"}  # fmt: skip
+        "requested-size": 512 << 20, "block-size": 4 << 20, "node": 1,
+        "memdev": "/objects/m"}  # fmt: skip
 DIMM = {"id": "dimm0", "addr": 5 << 30, "size": 1 << 28, "slot": 0, "node": 0,
         "memdev": "/objects/d", "hotplugged": True, "hotpluggable": True}  # fmt: skip
 
@@ -105,9 +106,11 @@ def test_the_last_words_of_a_dead_qemu(qmp: Qmp, qemu: FakeQemu) -> None:
 
 
 def test_a_qemu_that_hangs(tmp_path: Path, qemu: FakeQemu) -> None:
-    with Qmp(tmp_path / "qmp", deadline=0.1) as connected:
-        with pytest.raises(GuestLost, match="did not answer stall"):
-            connected.execute("stall")
+    with (
+        Qmp(tmp_path / "qmp", deadline=0.3) as connected,
+        pytest.raises(GuestLost, match="did not answer stall"),
+    ):
+        connected.execute("stall")
 
 
 def test_not_there_yet(tmp_path: Path) -> None:

@@ -63,6 +63,18 @@ def test_a_skip_promised_from_the_first_patch_spares_the_base() -> None:
     assert verdict.judge(SKIP, SKIP, expected, 1).status is Status.FAIL
 
 
+def test_a_subtest_that_is_not_promised_yet_is_no_failure_but_a_splat_is() -> None:
+    expected = Expectation("boot:guest", 5, "patch 5 marks the pages")
+    early = replace(FAIL, fingerprints=("subtest:holds-128M",))
+    judged = verdict.judge(early, SKIP, expected, 4)
+    assert (judged.status, judged.owner) == (Status.SKIP, None)
+    assert judged.summary == "not before patch 5: WARNING in f (patch 5 marks the pages)"
+    assert verdict.judge(early, SKIP, expected, 5).status is Status.FAIL
+    splat = replace(FAIL, fingerprints=("subtest:holds-128M", "splat:f"))
+    assert verdict.judge(splat, SKIP, expected, 4).status is Status.FAIL
+    assert verdict.judge(replace(FAIL, fingerprints=()), SKIP, expected, 4).status is Status.FAIL
+
+
 def test_never_expected_stays_a_skip() -> None:
     expected = Expectation("boot:guest", None, "not yet")
     assert verdict.judge(SKIP, SKIP, expected, 9).status is Status.SKIP

@@ -35,8 +35,8 @@ def answer(command: str, arguments: dict) -> object:
 
 def end(what: str) -> None:
     if what == "panic":
-        console.write("[    3.1] Kernel panic - not syncing: VFS: Unable to mount root fs\n")
-        console.write("[    3.2] ---[ end Kernel panic - not syncing: VFS ]---\n")
+        console.write("[    3.100000] Kernel panic - not syncing: VFS: Unable to mount root fs\n")
+        console.write("[    3.200000] ---[ end Kernel panic - not syncing: VFS ]---\n")
     if what in ("panic", "reset"):
         qemu.event("SHUTDOWN", guest=True, reason="guest-reset")
     if what in ("panic", "reset", "killed"):
@@ -51,7 +51,7 @@ listener = socket.socket(socket.AF_UNIX)
 listener.bind(str(directory / "channel"))
 listener.listen()
 if mode != "mute":
-    console.write("[    0.0] Linux version 6.1.0\n[    1.5] Run /init as init process\n")
+    console.write("[    0.000000] Linux version 6.1.0\n[    1.500000] Run /init as init process\n")
 connection, _ = listener.accept()
 time.sleep(0.1)
 if mode.startswith("boot-"):
@@ -70,10 +70,10 @@ for line in connection.makefile("r"):
             time.sleep(60)
         if mode == "splat":
             console.write(
-                "[    4.0] ------------[ cut here ]------------\n"
-                "[    4.0] WARNING: CPU: 1 PID: 1 at mm/x.c:1 plug_it+0x1/0x2\n"
-                "[    4.0] RIP: 0010:plug_it+0x1/0x2\n"
-                "[    4.0] ---[ end trace 0000000000000000 ]---\n"
+                "[    4.000000] ------------[ cut here ]------------\n"
+                "[    4.000000] WARNING: CPU: 1 PID: 1 at mm/x.c:1 plug_it+0x1/0x2\n"
+                "[    4.000000] RIP: 0010:plug_it+0x1/0x2\n"
+                "[    4.000000] ---[ end trace 0000000000000000 ]---\n"
             )
     elif words[0] == "poll":
         head = f"done {words[1]} {done.returncode} {len(done.stdout)} {len(done.stderr)}\n"

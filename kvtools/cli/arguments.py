@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line. The commands are imported only when one runs: ``--help`` stays quick."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+TEST_EXAMPLES = """\
+examples:
+  kvtools test                                  the series of this repository on its base
+  kvtools test mine/ --base debian-6.12         a directory of patches
+  kvtools test v2.mbx --tree ~/linux --base v6.12
+  kvtools test v6.12..my-branch --tree ~/linux --patches tip
+  kvtools test --base oracle                    the untouched tree, no series
+  kvtools test --only build --patches 3..5 --json run.json
+
+exit status: 0 all good, 1 a patch is at fault, 2 usage or bad input, 3 ERROR (no verdict)
+"""
+
+
+def _lazy(module: str) -> Callable[[argparse.Namespace], int]:
+    def run(arguments: argparse.Namespace) -> int:
+        code: int = importlib.import_module(f"kvtools.cli.{module}").run(arguments)
+        return code
+
+    return run
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``run`` in the namespace is the command's function."""
+    top = argparse.ArgumentParser(
+        prog="kvtools",
+        description="Apply, build, boot and test every patch of a Linux kernel series.",
+        epilog="kvtools COMMAND --help has the options and examples of each command.",
+    )
+    top.add_argument("--version", action="version", version=f"kvtools {version('kvtools')}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    _test(commands)
+    _base(commands)
+    _shell(commands)
+    _runs(commands)
+    _report(commands)
+    _doctor(commands)
+    _completion(commands)
+    return top
+
+
+def _add(commands: Commands, name: str, text: str, epilog: str = "") -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=epilog or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=_lazy(name))
+    return command
+
+
+def _tree_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--tree", metavar="PATH", help="your own git clone of the kernel; it is only read"
+    )
+    command.add_argument(
+        "--base", metavar="NAME|REV", help="a base by name, or with --tree a revision of that tree"
+    )
+
+
+def _run_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-j", "--jobs", type=_positive, metavar="N", help="jobs of make (default: cores + 1)"
+    )
+    command.add_argument(
+        "--accel",
+        choices=("auto", "kvm", "tcg"),
+        default="auto",
+        help="how QEMU runs guests; auto tries KVM by running code in it",
+    )
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress, only the result")
+
+
+def _test(commands: Commands) -> None:
+    command = _add(commands, "test", "test every patch of a series", TEST_EXAMPLES)
+    command.add_argument(
+        "series",
+        nargs="?",
+        metavar="SERIES",
+        help="a directory of patches, an mbox or .mbx, a Maildir, a git range of --tree, or a "
+        "message-id (default: patches/virtio-mem, or no series when only a base is named)",
+    )
+    _tree_options(command)
+    command.add_argument(
+        "--patches",
+        default="all",
+        metavar="WHICH",
+        help="all (default), tip, base, a number, a range 3..5, or a list 1,3..5",
+    )
+    command.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a config of kbuild/configs; may be repeated",
+    )
+    command.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="STEP[:NAME]",
+        help="only these cells and what they need, e.g. boot or selftest:vmem.resize",
+    )
+    command.add_argument(
+        "--no-reuse", action="store_true", help="run everything again, stored outcomes or not"
+    )
+    command.add_argument("--json", metavar="FILE", help="write the result as JSON (- for stdout)")
+    command.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML")
+    _run_options(command)
+
+
+def _base(commands: Commands) -> None:
+    command = _add(
+        commands,
+        "base",
+        "list, prepare or locate the kernel trees that series are applied to",
+        "examples:\n  kvtools base list\n  kvtools base prepare debian-6.12\n"
+        "  git -C $(kvtools base path debian-6.1) log --oneline\n",
+    )
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="the bases known, and which are prepared")
+    for name, text in (("prepare", "fetch and unpack one"), ("path", "print its repository")):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("name", nargs="?", metavar="NAME", help="default: debian-6.1")
+
+
+def _shell(commands: Commands) -> None:
+    command = _add(
+        commands,
+        "shell",
+        "boot a patch interactively with a virtio-mem device",
+        "examples:\n  kvtools shell          the tip of the series of this repository\n"
+        "  kvtools shell 3        its third patch\n"
+        "  kvtools shell 0 --base oracle\n",
+    )
+    command.add_argument(
+        "patch", nargs="?", type=int, metavar="PATCH", help="patch number, 0 the base; default tip"
+    )
+    command.add_argument("--series", metavar="SERIES", help="as for kvtools test")
+    _tree_options(command)
+    command.add_argument("--config", metavar="NAME", help="a config of kbuild/configs")
+    _run_options(command)
+
+
+def _runs(commands: Commands) -> None:
+    command = _add(commands, "runs", "list the runs made on this machine, newest last")
+    command.add_argument("-n", type=_positive, metavar="N", help="only the last N")
+
+
+def _report(commands: Commands) -> None:
+    command = _add(
+        commands,
+        "report",
+        "print a run again, or one cell of it with its log and its reproducer",
+        "examples:\n  kvtools report                     the newest run\n"
+        "  kvtools report 20261123-184501 --cell 3:boot:guest\n"
+        "  kvtools report --json - | jq .status\n",
+    )
+    command.add_argument("run_id", nargs="?", metavar="RUN", help="default: the newest run")
+    command.add_argument(
+        "--cell",
+        metavar="PATCH:STEP[:NAME]",
+        help="one cell: status, log lines, reproducer; the patch is a number or base",
+    )
+    command.add_argument("--log", action="store_true", help="with --cell: print its whole log")
+    command.add_argument("--json", metavar="FILE", help="write JSON (- for stdout)")
+    command.add_argument("--junit", metavar="FILE", help="write JUnit XML (- for stdout)")
+
+
+def _doctor(commands: Commands) -> None:
+    _add(commands, "doctor", "tell what is missing or slow on this machine, and what mends it")
+
+
+def _completion(commands: Commands) -> None:
+    command = _add(
+        commands,
+        "completion",
+        "print the shell code that completes kvtools' arguments",
+        'examples:\n  eval "$(./kv completion bash)"\n',
+    )
+    command.add_argument("shell", choices=("bash", "zsh", "fish"))
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From arguments to a run request: series, base, configs, toolchain, accelerator."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kvtools import (
+    accel,
+    bases,
+    configs,
+    emulator,
+    paths,
+    plan,
+    scenarios,
+    series,
+    session,
+    toolchain,
+)
+from kvtools.errors import UserError
+from kvtools.events import Emit, Notice
+from kvtools.model import Base, Series
+from kvtools.runner import RunRequest
+from kvtools.store import Store
+
+DEFAULT_CONFIG = "guest"
+NO_GUESTS = accel.Accel("none", "no guest is started")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a command needs to start a run; ``command`` is the line as typed."""
+
+    request: RunRequest
+    store: Store
+    command: tuple[str, ...]
+
+
+def accelerator(choice: str) -> accel.Accel:
+    """The accelerator for ``--accel``: probed for ``auto``, else the one named."""
+    return accel.probe(
+        override=None if choice == "auto" else choice, cache=paths.home().cache
+    )
+
+
+def prepare(arguments: Namespace, emit: Emit) -> Prepared:
+    """Everything up to the first step. Raises UserError or MachineError before any work."""
+    root = paths.data()
+    tree = Path(arguments.tree) if arguments.tree else None
+    chosen = _series(arguments, root, tree, emit)
+    names = tuple(arguments.config) or (chosen.configs if chosen else ()) or (DEFAULT_CONFIG,)
+    loaded = {config.name: config for config in (configs.load(name, root) for name in names)}
+    run_plan = plan.make(
+        len(chosen.patches) if chosen else 0,
+        tuple(loaded),
+        (chosen.scenarios if chosen else ()) or _all_scenarios(),
+        patches=arguments.patches,
+        only=arguments.only,
+    )
+    _known_scenarios(run_plan)
+    store = Store(paths.home().state)
+    chain = toolchain.probe(next(iter(loaded.values())).arch, root)
+    tools = emulator.versions(chain.arch.qemu) if run_plan.boots else {}
+    speed = accelerator(arguments.accel) if run_plan.boots else NO_GUESTS
+    base = _base(arguments, chosen, tree, emit)
+    request = RunRequest(
+        run_id=session.new_id(store),
+        base=base,
+        series=chosen,
+        plan=run_plan,
+        configs=loaded,
+        toolchain=chain,
+        accel=speed,
+        emulator=tools,
+        jobs=arguments.jobs or (os.cpu_count() or 1) + 1,
+        reuse=not arguments.no_reuse,
+        expectations={e.cell: e for e in chosen.expectations} if chosen else {},
+    )
+    if speed.name == "tcg":
+        emit(Notice(f"guests run under TCG: {speed.reason}"))
+    return Prepared(request, store, _command())
+
+
+def _command() -> tuple[str, ...]:
+    return ("kvtools", *(shlex.quote(word) for word in sys.argv[1:]))
+
+
+def _series(arguments: Namespace, root: Path, tree: Path | None, emit: Emit) -> Series | None:
+    if arguments.series:
+        return series.read(arguments.series, tree=tree, emit=emit)
+    if arguments.tree or arguments.base:
+        return None
+    return series.read(str(root / "patches" / "virtio-mem"), emit=emit)
+
+
+def _base(arguments: Namespace, chosen: Series | None, tree: Path | None, emit: Emit) -> Base:
+    if tree is not None:
+        rev = arguments.base or _range_start(arguments.series, chosen)
+        return bases.from_tree(tree, rev, emit)
+    return bases.prepare(arguments.base or (chosen.base if chosen else None), emit)
+
+
+def _range_start(source: str | None, chosen: Series | None) -> str | None:
+    """The base of a git range is where it starts; of another series, its base-commit."""
+    match = re.fullmatch(r"(\S+?)\.\.(?!\.)\S*", source or "")
+    if match and not Path(source or "").exists():
+        return match[1]
+    return chosen.base_commit if chosen else None
+
+
+def _all_scenarios() -> tuple[str, ...]:
+    return tuple(name for name in scenarios.names() if name != "boot")
+
+
+def _known_scenarios(run_plan: plan.RunPlan) -> None:
+    known: Sequence[str] = scenarios.names()
+    for cell in run_plan.cells:
+        if cell.scenario and cell.scenario not in known:
+            raise UserError(
+                f"series.toml names the scenario {cell.scenario!r}, which does not exist",
+                fix="the scenarios are: " + ", ".join(known),
+            )

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the kernel tests share: where things are, and a run of ``kvtools test`` as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "tests" / "data"
+LIMIT = 40 * 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run of ``kvtools test`` left: its exit status and its JSON."""
+
+    code: int
+    data: Mapping[str, Any]
+    stdout: str
+    stderr: str
+
+    def outcome(self, patch: int, cell: str) -> Mapping[str, Any]:
+        for row in self.data["patches"]:
+            if row["number"] == patch:
+                for outcome in row["outcomes"]:
+                    if f"{outcome['step']}:{outcome['name']}".rstrip(":") == cell:
+                        found: Mapping[str, Any] = outcome
+                        return found
+        raise KeyError(f"{patch}:{cell}")
+
+    def statuses(self, patch: int) -> dict[str, str]:
+        """Cell to status, the subtests left out."""
+        row = next(r for r in self.data["patches"] if r["number"] == patch)
+        return {
+            f"{o['step']}:{o['name']}".rstrip(":"): o["status"]
+            for o in row["outcomes"]
+            if "subtest_of" not in o["details"]
+        }

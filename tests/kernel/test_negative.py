@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Negative controls: a kernel broken in one place makes exactly its cell FAIL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from harness import DATA, Run
+
+KERNEL = DATA / "kernel"
+CELLS = {
+    "break-boot.patch": "boot:guest",
+    "break-vmem-probe.patch": "selftest:vmem.probe",
+    "break-vmem-resize.patch": "selftest:vmem.resize",
+    "break-memory-hotplug.patch": "selftest:kselftest:memory-hotplug",
+}
+
+
+@pytest.mark.parametrize(("patch", "cell"), CELLS.items(), ids=list(CELLS))
+def test_a_broken_kernel_fails_exactly_its_cell(
+    oracle: Run, kvtest: Callable[..., Run], patch: str, cell: str
+) -> None:
+    run = kvtest(KERNEL / patch, "--base", "oracle")
+    assert run.code == 1, run.stdout
+    statuses = run.statuses(1)
+    assert {c for c, s in statuses.items() if s == "FAIL"} == {cell}, run.stdout
+    rest = {s for c, s in statuses.items() if c != cell}
+    # What needs a boot cannot run without one; it is not blamed a second time.
+    assert rest <= ({"PASS", "SKIP"} if cell == "boot:guest" else {"PASS"}), run.stdout
+    assert run.outcome(1, cell)["details"]["owner"] == "patch"
+    assert run.outcome(1, cell)["details"]["evidence"], "a FAIL names its log lines"
+    assert run.data["status"] == "FAIL"
+
+
+def test_a_compile_error_names_file_and_line(oracle: Run, kvtest: Callable[..., Run]) -> None:
+    run = kvtest(KERNEL / "break-build.patch", "--base", "oracle")
+    assert run.code == 1
+    cell = run.outcome(1, "build:guest")
+    assert cell["status"] == "FAIL"
+    assert ".c:" in cell["summary"] and "error" in cell["summary"]
+    assert run.statuses(1)["boot:guest"] == "SKIP"
+
+
+def test_a_new_warning_is_the_patchs(oracle: Run, kvtest: Callable[..., Run]) -> None:
+    run = kvtest(KERNEL / "add-warning.patch", "--base", "oracle", "--only", "build")
+    assert run.code == 0
+    cell = run.outcome(1, "build:guest")
+    assert cell["status"] == "WARN", run.stdout
+    assert len(cell["details"]["new"]) == 1
+
+
+def test_a_splat_fails_the_cell_whatever_the_test_said(
+    oracle: Run, kvtest: Callable[..., Run]
+) -> None:
+    run = kvtest(KERNEL / "add-splat.patch", "--base", "oracle", "--only", "boot")
+    assert run.code == 1
+    cell = run.outcome(1, "boot:guest")
+    assert cell["status"] == "FAIL"
+    assert "WARNING in " in cell["summary"]

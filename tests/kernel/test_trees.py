@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A git kernel tree that is not ours, and a series that is not ours, on another version."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness import DATA, Run
+
+SERIES = DATA / "kernel" / "linux-6.12"
+
+
+@pytest.fixture(scope="module")
+def tree(
+    kvtools: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A shallow clone of Linux 6.12 as a user has one, made from the base of that name."""
+    done = kvtools("base", "prepare", "debian-6.12")
+    assert done.returncode == 0, done.stderr
+    words = done.stdout.split()
+    commit, repo = words[words.index("is") + 1], words[words.index("in") + 1]
+    clone = tmp_path_factory.mktemp("user") / "linux"
+    for command in (
+        ["init", "-q", str(clone)],
+        ["-C", str(clone), "fetch", "-q", "--depth", "1", repo, commit],
+        ["-C", str(clone), "sparse-checkout", "set", "mm"],  # 8 s less than all of it
+        ["-C", str(clone), "checkout", "-q", "FETCH_HEAD"],
+    ):
+        subprocess.run(["git", *command], check=True)
+    return clone
+
+
+def state(tree: Path) -> tuple[str, str]:
+    """What git says of the tree and what lies in its .git, the object store included."""
+    listing = subprocess.run(
+        ["find", tree / ".git", "-type", "f", "-printf", "%p %s %T@\n"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    config = (tree / ".git" / "config").read_text()
+    return config, "\n".join(sorted(listing.stdout.splitlines()))
+
+
+def test_a_foreign_series_on_a_foreign_tree(tree: Path, kvtest: Callable[..., Run]) -> None:
+    before = state(tree)
+    run = kvtest(SERIES, "--tree", tree, "--base", "HEAD", "--no-reuse")
+    assert run.code == 0, run.stdout
+    assert run.data["base"]["version"].startswith("6.12")
+    numbers = [row["number"] for row in run.data["patches"]]
+    assert numbers == [0, 1, 2]
+    assert "[same image as patch 1]" in run.outcome(2, "boot:guest")["summary"]
+    for number in (1, 2):
+        statuses = run.statuses(number)
+        for cell in ("apply", "build:guest", "boot:guest", "selftest:vmem.resize"):
+            assert statuses[cell] == "PASS", run.stdout
+    assert state(tree) == before, "something was written into the user's repository"

@@ -155,7 +155,7 @@ class _Build:
         if line:
             return _outcome(
                 self._request, self._begun, Status.ERROR, f"the machine failed: {line.strip()}",
-                owner=Owner.MACHINE, evidence=(line, *_lines(errors)),
+                owner=Owner.MACHINE, evidence=tuple(dict.fromkeys((line, *_lines(errors)))),
                 reproduce=reproduce(self._request))
         summary = _headline(errors) if errors else f"make ended with status {made.status}"
         return _outcome(

@@ -83,7 +83,7 @@ def test_an_unknown_architecture(name: str) -> None:
 
 @pytest.mark.parametrize(("old", "new", "said"), [
     ('srcarch = "x86"', "", "srcarch is missing"),
-    ("objects = 1450", 'objects = "many"', "objects is missing or no int"),
+    ("objects = 1170", 'objects = "many"', "objects is missing or no int"),
     ('console = "ttyS0"', 'console = "ttyS0"\ncolour = 1', "unknown key 'colour'"),
     ('console = "ttyS0"', "console =", "x86_64.toml"),
 ])

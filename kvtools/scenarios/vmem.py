@@ -19,8 +19,8 @@ from kvtools.vng import MIB
 
 DEVICE_ID = "0x0018"  # VIRTIO_ID_MEM, 24
 NEEDS = ("VIRTIO_MEM", "MEMORY_HOTPLUG", "MEMORY_HOTREMOVE")
-PLUG_DEADLINE = 20.0
-SETTLE_DEADLINE = 10.0  # MemTotal may follow QEMU's size
+PLUG_DEADLINE = 10.0
+SETTLE_DEADLINE = 5.0  # MemTotal may follow QEMU's size
 TARGETS = tuple(MIB * mib for mib in (300, 1024, 2048, 640, 4, 128, 0))
 
 

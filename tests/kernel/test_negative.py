@@ -13,6 +13,7 @@ CELLS = {
     "break-boot.patch": "boot:guest",
     "break-vmem-probe.patch": "selftest:vmem.probe",
     "break-vmem-resize.patch": "selftest:vmem.resize",
+    "break-balloon-offline.patch": "selftest:balloon.offline",
     "break-memory-hotplug.patch": "selftest:kselftest:memory-hotplug",
 }
 

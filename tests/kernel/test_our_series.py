@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 from harness import ROOT, Run
 
-SCENARIOS = ("vmem.probe", "vmem.resize", "kselftest:memory-hotplug")
+SCENARIOS = ("vmem.probe", "vmem.resize", "balloon.offline", "kselftest:memory-hotplug")
 
 
 def test_every_chosen_patch_applies_builds_boots_and_passes(short_path: Run) -> None:

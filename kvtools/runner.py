@@ -19,13 +19,27 @@ from pathlib import Path
 
 from kvtools import bases, git, verdict
 from kvtools.accel import Accel
-from kvtools.errors import Interrupted, KvtoolsError, ToolMissing
+from kvtools.errors import BaseError, Interrupted, KvtoolsError, MachineError, ToolMissing
 from kvtools.events import Emit, Progress, StepEnded, StepStarted, Tick
-from kvtools.model import Base, Config, Expectation, Outcome, Owner, Patch, Series, Status, Step
+from kvtools.model import (
+    Base,
+    Config,
+    Expectation,
+    Outcome,
+    Owner,
+    Patch,
+    Series,
+    Status,
+    Step,
+    cell_of,
+)
 from kvtools.plan import APPLY, GUEST_STEPS, Cell, RunPlan
 from kvtools.steps import apply, boot, build, selftest
 from kvtools.store import Store, encode, key
 from kvtools.toolchain import Toolchain
+
+IMAGE = "bzImage"
+"""What a build leaves for the guests, see :mod:`kvtools.steps.build`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,11 @@ class RunRequest:
     emulator: Mapping[str, str] = field(default_factory=dict)
     reuse: bool = True
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
+
+    def expectation(self, cell: Cell) -> Expectation | None:
+        """What the series promises of a cell; of a scenario, whatever the config is."""
+        plain = cell_of(cell.step, cell.scenario)
+        return self.expectations.get(str(cell)) or self.expectations.get(plain)
 
     def patch(self, number: int) -> Patch:
         assert self.series is not None
@@ -119,7 +138,9 @@ class _Run:
             for row in self.request.plan.rows:
                 for config in self.request.plan.configs:
                     self._build_and_test(row, config, trees.get(row))
-            return tuple(self._row(row, trees.get(row)) for row in self.request.plan.rows)
+            # A patch that does not apply is told even when only a later row was chosen.
+            rows = sorted({*self.request.plan.rows, *(number for number, _ in self._judged)})
+            return tuple(self._row(row, trees.get(row)) for row in rows)
         except BaseException:
             for future in self._judged.values():
                 future.cancel()
@@ -163,9 +184,11 @@ class _Run:
             worktree = self._leased().source
             return self.steps.apply(apply.ApplyRequest(worktree, parent.commit, patch, out), tick)
 
-        found = self._stored(outcome_key)
-        if found and found.status is Status.PASS and not self._has(found.details["commit"]):
-            found = None  # the repository was made anew since
+        found = self._stored(APPLY, outcome_key)
+        # The repository may have been made anew since; and whether a conflict can be solved
+        # by a three-way merge depends on the objects there, which is not in the key.
+        if found and (found.status is not Status.PASS or not self._has(found.details["commit"])):
+            found = None
         return found or self._perform(number, APPLY, outcome_key, work)
 
     def _has(self, commit: str) -> bool:
@@ -240,17 +263,24 @@ class _Run:
                 tick,
             )
 
-        return self._stored(outcome_key) or self._perform(row, cell, outcome_key, work)
+        found = self._stored(cell, outcome_key)
+        if found and found.directory and not (found.directory / IMAGE).is_file():
+            found = None  # somebody made room
+        return found or self._perform(row, cell, outcome_key, work)
 
     # Guests
 
     def _start_guest(self, row: int, cell: Cell, tree: Tree, built: Outcome) -> None:
-        outcome_key = self._guest_key(cell, tree, built)
+        try:
+            outcome_key = self._guest_key(cell, tree, built)
+        except KvtoolsError as error:
+            self._finish(row, cell, _error(cell, error, None))
+            return
         known = self._by_key.get(outcome_key)
         if known:
             self._judged[row, cell] = self._follow(row, cell, known)
             return
-        found = self._stored(outcome_key)
+        found = self._stored(cell, outcome_key)
         if found:
             self._by_key[outcome_key] = (row, self._finish(row, cell, found))
             return
@@ -269,7 +299,13 @@ class _Run:
         def wait() -> Outcome:
             of = "the base" if number == 0 else f"patch {number}"
             outcome = future.result()
-            same = replace(outcome, reused=True, summary=f"{outcome.summary} [same image as {of}]")
+            same = replace(
+                outcome,
+                step=cell.step,
+                name=cell.name,
+                reused=True,
+                summary=f"{outcome.summary} [same image as {of}]",
+            )
             return self._conclude(row, cell, same)
 
         return self.executor.submit(wait)
@@ -317,8 +353,10 @@ class _Run:
 
     # One cell
 
-    def _stored(self, outcome_key: str) -> Outcome | None:
-        return self.store.get(outcome_key) if self.request.reuse else None
+    def _stored(self, cell: Cell, outcome_key: str) -> Outcome | None:
+        """The stored outcome under the name that the cell has in this run."""
+        found = self.store.get(outcome_key) if self.request.reuse else None
+        return replace(found, step=cell.step, name=cell.name) if found else None
 
     def _perform(
         self, row: int, cell: Cell, outcome_key: str, work: Callable[[Path, Tick], Outcome]
@@ -328,28 +366,38 @@ class _Run:
         def tick(done: int, total: int, what: str) -> None:
             self.emit(Progress(row, str(cell), done, total, what))
 
-        out = self.store.begin()
         self.emit(StepStarted(row, str(cell), self._timings.get(str(cell))))
         start = time.monotonic()
         try:
+            out = self.store.begin()
+        except MachineError as error:
+            return _error(cell, error, None)
+        try:
             outcome = work(out, tick)
-        except (Interrupted, KeyboardInterrupt):
-            self.store.discard(out)
+        except (Interrupted, KeyboardInterrupt, BaseError):
+            self.store.discard(out)  # BaseError: no worktree can be had, for any row
             raise
         except Exception as error:  # law: our own fault is an ERROR cell, never a lost run
             outcome = _error(cell, error, out)
         outcome = replace(
             outcome, name=cell.name, step=cell.step, seconds=time.monotonic() - start
         )
-        if outcome.status is Status.ERROR:
-            return self.store.put_error(self.request.run_id, row, outcome, out)
-        return self.store.put(outcome_key, outcome, out)
+        try:
+            if outcome.status is Status.ERROR:
+                return self.store.put_error(self.request.run_id, row, outcome, out)
+            return self.store.put(outcome_key, outcome, out)
+        except MachineError as error:
+            return replace(_error(cell, error, None), seconds=outcome.seconds)
 
     def _finish(self, row: int, cell: Cell, outcome: Outcome) -> Future[Outcome]:
         """Record the raw outcome of a cell that ended in this thread, and its verdict."""
         raw: Future[Outcome] = Future()
         raw.set_result(outcome)
         self._raw[row, cell] = raw
+        base = self._raw.get((0, cell))
+        if base and not base.done():  # do not keep the build of the next row waiting for it
+            self._judged[row, cell] = self.executor.submit(self._judge_later, row, cell, raw)
+            return raw
         judged: Future[Outcome] = Future()
         judged.set_result(self._conclude(row, cell, outcome))
         self._judged[row, cell] = judged
@@ -362,12 +410,11 @@ class _Run:
         base = None
         if row and cell.step is not Step.APPLY and (0, cell) in self._raw:
             base = self._raw[0, cell].result()
-        expectation = self.request.expectations.get(str(cell))
+        expectation = self.request.expectation(cell)
         judged = verdict.judge(outcome, base, expectation, row)
-        self.store.journal(
-            self.request.run_id,
-            {"row": row, "directory": str(outcome.directory or ""), "outcome": encode(judged)},
-        )
+        entry = {"row": row, "directory": str(outcome.directory or ""), "outcome": encode(judged)}
+        with contextlib.suppress(MachineError):  # a full disk is told by the cell that needs room
+            self.store.journal(self.request.run_id, entry)
         self.emit(StepEnded(row, judged))
         return judged
 
@@ -376,12 +423,13 @@ def _boots(cell: Cell, config: str) -> bool:
     return cell.step is Step.BOOT and cell.config == config
 
 
-def _error(cell: Cell, error: Exception, out: Path) -> Outcome:
+def _error(cell: Cell, error: Exception, out: Path | None) -> Outcome:
     if isinstance(error, KvtoolsError):
         owner = Owner.USER if isinstance(error, ToolMissing) else Owner.MACHINE
         return Outcome(cell.step, cell.name, Status.ERROR, 0.0, str(error), owner=owner)
-    with contextlib.suppress(OSError):
-        (out / "traceback.log").write_text(traceback.format_exc())
+    if out is not None:
+        with contextlib.suppress(OSError):
+            (out / "traceback.log").write_text(traceback.format_exc())
     return Outcome(
         cell.step,
         cell.name,

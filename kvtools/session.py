@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from kvtools import process, runner, verdict
-from kvtools.errors import Interrupted
-from kvtools.events import Emit, RunEnded, RunStarted
-from kvtools.model import Outcome, Status
+from kvtools.errors import Interrupted, MachineError
+from kvtools.events import Emit, Event, Notice, RunEnded, RunStarted
+from kvtools.model import Status
 from kvtools.report import Accel as AccelHead
 from kvtools.report import BaseHead, Host, Row, RunReport, SeriesHead, dumps
 from kvtools.runner import RowResult, RunRequest, seconds_by_cell
@@ -26,11 +26,10 @@ BASE_SUBJECT = "the base, without the series"
 
 
 def new_id(store: Store) -> str:
-    """A run id: UTC time, with a suffix when two runs start in the same second."""
+    """A run id of our own: UTC time, with a suffix when two runs start in the same second."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    taken = set(store.runs())
     number, name = 1, stamp
-    while name in taken:
+    while not store.claim_run(name):
         number += 1
         name = f"{stamp}.{number}"
     return name
@@ -43,8 +42,13 @@ class Session:
         self, store: Store, request: RunRequest, command: tuple[str, ...], emit: Emit
     ) -> None:
         self.store, self.request, self.command = store, request, command
-        self._watch = emit
-        self._seen: dict[int, list[Outcome]] = {}
+        self._emit = emit
+        self._notices: list[str] = []
+
+    def _watch(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            self._notices.append(event.text)
+        self._emit(event)
 
     def run(self) -> RunReport:
         """Run to the end and return the report. Raises Interrupted, after storing what there is."""
@@ -61,8 +65,11 @@ class Session:
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
         report = self._report(rows, started.isoformat(timespec="seconds"), clock)
-        self.store.put_report(report.id, dumps(report))
-        self.store.remember_timings(seconds_by_cell(rows))
+        try:
+            self.store.put_report(report.id, dumps(report))
+            self.store.remember_timings(seconds_by_cell(rows))
+        except MachineError as error:  # what was found out must not be lost with it
+            self._watch(Notice(f"the report was not stored: {error}", level="warning"))
         self._watch(RunEnded(report.id, report.status, report.seconds))
         return report
 
@@ -94,6 +101,7 @@ class Session:
             rows=tuple(self._row(row) for row in rows),
             command=self.command,
             expectations=tuple(request.expectations.values()),
+            notices=tuple(self._notices),
         )
 
     def _row(self, row: RowResult) -> Row:

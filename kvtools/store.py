@@ -4,7 +4,7 @@
 ::
 
     STATE/outcomes/<2>/<key>.<n>/outcome.json, logs, images     the newest n counts
-    STATE/runs/<id>/run.json, journal.jsonl, report.json, errors/
+    STATE/runs/<id>/journal.jsonl, report.json, errors/
     STATE/tmp/<pid>-<random>/                                   being written
 
 A directory appears under its name only by rename(2) once it is whole, so a run killed at
@@ -152,6 +152,16 @@ class Store:
         with _disk(path):
             path.mkdir(parents=True, exist_ok=True)
         return path
+
+    def claim_run(self, run_id: str) -> bool:
+        """Make the directory of a new run; False when there is one of that id."""
+        path = self.root / "runs" / run_id
+        with _disk(path):
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                return False
+        return True
 
     def report_file(self, run_id: str) -> Path:
         """Where the report of a finished run lies."""

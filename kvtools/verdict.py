@@ -47,7 +47,28 @@ def judge(
         return replace(outcome, owner=owner)
     if outcome.status is Status.FAIL:
         return _judge_fail(outcome, base, expectation, patch)
-    return _judge_pass(outcome, base)
+    return _judge_promise(_judge_pass(outcome, base), expectation, patch)
+
+
+def _gave_no_verdict(base: Outcome) -> bool:
+    """ERROR, or a cell that could not run because another one of the base did not pass."""
+    return base.status is Status.ERROR or BLOCKED in base.details
+
+
+def _judge_promise(outcome: Outcome, expectation: Expectation | None, patch: int) -> Outcome:
+    """A promised cell has to pass whole: a subtest of it that was skipped is a FAIL."""
+    due = expectation.from_patch if expectation else None
+    skipped = [s for s in outcome.details.get("subtests", ()) if s["status"] == Status.SKIP]
+    if due is None or patch < max(due, 1) or not skipped:
+        return outcome
+    first = skipped[0]
+    return replace(
+        outcome,
+        status=Status.FAIL,
+        owner=Owner.PATCH,
+        summary=f"expected to pass from patch {due} on, but {first['name']} was skipped: "
+        f"{first['message']}",
+    )
 
 
 def _judge_skip(outcome: Outcome, expectation: Expectation | None, patch: int) -> Outcome:
@@ -70,7 +91,8 @@ def _judge_fail(
     outcome: Outcome, base: Outcome | None, expectation: Expectation | None, patch: int
 ) -> Outcome:
     due = expectation.from_patch if expectation else None
-    if expectation and due is not None and patch < due and _only_subtests(outcome):
+    worked = base is not None and base.status is Status.PASS
+    if expectation and due is not None and patch < due and _only_subtests(outcome) and not worked:
         return replace(
             outcome,
             status=Status.SKIP,
@@ -79,7 +101,7 @@ def _judge_fail(
         )
     if base is None:
         return replace(outcome, owner=Owner.PATCH)
-    if base.status is Status.ERROR:
+    if _gave_no_verdict(base):
         return replace(
             outcome,
             status=Status.ERROR,
@@ -115,7 +137,7 @@ def _judge_pass(outcome: Outcome, base: Outcome | None) -> Outcome:
     new = [f for f in outcome.fingerprints if f not in known]
     fixed = [f for f in base.fingerprints if f not in now]
     details = {**outcome.details, "new": new, "fixed": fixed}
-    if not new or base.status is Status.ERROR:
+    if not new or _gave_no_verdict(base):
         return replace(outcome, details=details)
     more = f" and {len(new) - 1} more" if len(new) > 1 else ""
     return replace(

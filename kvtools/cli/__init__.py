@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from types import FrameType
 
@@ -24,10 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         argcomplete.autocomplete(parser())
     arguments = parser().parse_args(argv)
+    code: int = 0
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
     try:
-        code: int = arguments.run(arguments)
+        code = int(arguments.run(arguments))
         sys.stdout.flush()
         return code
     except KvtoolsError as error:
@@ -43,7 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output went away (| head): not an error, and nothing more to say.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - lives until exit
-        return 0
+        return code
+    except Exception:
+        traceback.print_exc()
+        print("kvtools: a fault in kvtools itself, see above; please report it", file=sys.stderr)
+        return KvtoolsError.exit_code
 
 
 class _Terminated(BaseException):

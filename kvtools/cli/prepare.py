@@ -26,7 +26,7 @@ from kvtools import (
 )
 from kvtools.errors import UserError
 from kvtools.events import Emit, Notice
-from kvtools.model import Base, Series
+from kvtools.model import Base, Config, Series
 from kvtools.runner import RunRequest
 from kvtools.store import Store
 
@@ -56,15 +56,16 @@ def prepare(arguments: Namespace, emit: Emit) -> Prepared:
     tree = Path(arguments.tree) if arguments.tree else None
     chosen = _series(arguments, root, tree, emit)
     names = tuple(arguments.config) or (chosen.configs if chosen else ()) or (DEFAULT_CONFIG,)
-    loaded = {config.name: config for config in (configs.load(name, root) for name in names)}
+    loaded = _configs(names, root)
+    count = len(chosen.patches) if chosen else 0
+    wanted = (chosen.scenarios if chosen else ()) or _all_scenarios()
+    whole = plan.make(count, tuple(loaded), wanted)
+    _known_scenarios(whole)
+    if chosen:
+        _known_promises(chosen, whole)
     run_plan = plan.make(
-        len(chosen.patches) if chosen else 0,
-        tuple(loaded),
-        (chosen.scenarios if chosen else ()) or _all_scenarios(),
-        patches=arguments.patches,
-        only=arguments.only,
+        count, tuple(loaded), wanted, patches=arguments.patches, only=arguments.only
     )
-    _known_scenarios(run_plan)
     store = Store(paths.home().state)
     chain = toolchain.probe(next(iter(loaded.values())).arch, root)
     tools = emulator.versions(chain.arch.qemu) if run_plan.boots else {}
@@ -96,6 +97,7 @@ def _series(arguments: Namespace, root: Path, tree: Path | None, emit: Emit) -> 
     if arguments.series:
         return series.read(arguments.series, tree=tree, emit=emit)
     if arguments.tree or arguments.base:
+        emit(Notice("no SERIES was named: only the base is tested"))
         return None
     return series.read(str(root / "patches" / "virtio-mem"), emit=emit)
 
@@ -113,6 +115,29 @@ def _range_start(source: str | None, chosen: Series | None) -> str | None:
     if match and not Path(source or "").exists():
         return match[1]
     return chosen.base_commit if chosen else None
+
+
+def _configs(names: Sequence[str], root: Path) -> dict[str, Config]:
+    """Raises UserError for two files of one name: a column of the matrix has one meaning."""
+    loaded: dict[str, Config] = {}
+    for name in dict.fromkeys(names):
+        config = configs.load(name, root)
+        if config.name in loaded:
+            raise UserError(f"two configs are called {config.name}", fix=f"rename {name}")
+        loaded[config.name] = config
+    return loaded
+
+
+def _known_promises(chosen: Series, whole: plan.RunPlan) -> None:
+    """A misspelt cell in series.toml would never be enforced."""
+    cells = {str(cell) for cell in whole.cells}
+    for expectation in chosen.expectations:
+        step, _, name = expectation.cell.partition(":")
+        if expectation.cell not in cells and (step not in ("build", "boot") or not name):
+            raise UserError(
+                f"series.toml expects {expectation.cell}, which is no cell of this run",
+                fix="the cells are: " + ", ".join(sorted(cells)),
+            )
 
 
 def _all_scenarios() -> tuple[str, ...]:

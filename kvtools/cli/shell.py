@@ -23,20 +23,21 @@ def run(arguments: Namespace) -> int:
     arguments.patches = "tip" if number is None else "base" if number == 0 else str(number)
     arguments.config = [arguments.config] if arguments.config else []
     arguments.only, arguments.no_reuse = ["build"], False
+    accel = accelerator(arguments.accel)
     with Console(quiet=arguments.quiet) as console:
         prepared = prepare(arguments, console.emit)
         session = Session(prepared.store, prepared.request, prepared.command, console.emit)
         report = session.run()
     built = _built(report.rows[-1].outcomes)
     if built.status not in (Status.PASS, Status.WARN):
-        raise UserError(
+        kind = MachineError if built.status is Status.ERROR else UserError
+        raise kind(
             f"patch {report.rows[-1].label} cannot be booted: {built.summary}",
             fix=f"see kvtools report {report.id}",
         )
     if built.directory is None:
         raise MachineError("the image of that build is gone", fix="run with kvtools test first")
     machine = scenarios.get(MACHINE_OF).machine
-    accel = accelerator(arguments.accel)
     return guest_session.shell(built.directory, accel.name, machine, _say)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from argparse import Namespace
 
@@ -25,7 +26,8 @@ def run(arguments: Namespace) -> int:
         prepared = prepare(arguments, console.emit)
         session = Session(prepared.store, prepared.request, prepared.command, console.emit)
         report = session.run()
-    show(arguments, report)
+    with contextlib.suppress(BrokenPipeError):  # a reader that left does not change the verdict
+        show(arguments, report)
     return EXIT[report.status]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -162,6 +163,51 @@ def test_every_command_has_help(cli: Callable[..., tuple[int, str, str]], comman
     code, out, _ = cli(command, "--help")
     assert code == 0
     assert out.startswith("usage: kvtools")
+
+
+def test_a_crash_of_ours_is_exit_3_and_says_so(
+    cli: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(arguments: object) -> int:
+        raise ValueError("boom")
+
+    monkeypatch.setattr("kvtools.cli.runs.run", crash)
+    code, _, err = cli("runs")
+    assert code == 3
+    assert "a fault in kvtools itself" in err
+
+
+def test_a_promise_of_a_cell_that_does_not_exist_is_refused(
+    cli: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    series = tmp_path / "series"
+    shutil.copytree(ROOT / "patches" / "virtio-mem", series)
+    with (series / "series.toml").open("a") as file:
+        file.write('\n[expect."selftest:vmem.prob"]\nfrom = 1\nreason = "typo"\n')
+    code, _, err = cli("test", series)
+    assert code == 2
+    assert "selftest:vmem.prob" in one_line(err)
+
+
+def test_two_configs_of_one_name_are_refused(
+    cli: Callable[..., tuple[int, str, str]], fakelinux: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "d").mkdir()
+    first, second = tiny(tmp_path), tiny(tmp_path / "d")
+    code, _, err = cli("test", "--tree", fakelinux, "--config", first, "--config", second)
+    assert code == 2
+    assert "two configs" in one_line(err)
+
+
+def test_a_failing_run_keeps_its_status_when_the_reader_leaves(
+    fakelinux: Path, tmp_path: Path
+) -> None:
+    config = tiny(tmp_path, "CONFIG_NO_SUCH_SYMBOL=y")
+    words = f"test --tree {fakelinux} --config {config} --only build --json -"
+    env = {**os.environ, "KVTOOLS_HOME": str(tmp_path / "home")}
+    pipeline = f"{sys.executable} -m kvtools {words} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", pipeline], env=env, check=False, capture_output=True)
+    assert done.returncode == 1
 
 
 def test_completion_names_the_commands() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kvtools import bases, git, plan, runner
+from kvtools import bases, git, plan, runner, verdict
 from kvtools.accel import Accel
 from kvtools.errors import GuestLost, Interrupted, MachineError
 from kvtools.events import Event, StepEnded, StepStarted
@@ -274,6 +274,8 @@ def test_only_the_chosen_rows_are_built(walk: Any, kernel: Kernel) -> None:
 def test_a_conflict_before_the_chosen_row_is_named(walk: Any) -> None:
     rows = walk(series(mail("bad", "file", "nine", "ten"), TWO), patches="tip")
     assert rows[2]["build:guest"].summary == "apply of patch 1 is FAIL"
+    patches = [o for number, row in rows.items() if number for o in row.values()]
+    assert verdict.overall(rows[0].values(), patches) is FAIL, "a green tick that is a lie"
 
 
 def test_the_base_alone(walk: Any) -> None:
@@ -295,6 +297,48 @@ def test_an_interrupt_ends_the_walk_and_keeps_what_was_done(walk: Any, kernel: K
     del kernel.answers["build", "two"]
     walk(series(ONE, TWO))
     assert kernel.calls == [("build", "two"), ("boot", "two")]
+
+
+def test_a_stored_outcome_takes_the_name_it_has_in_this_run(walk: Any, base: Base) -> None:
+    walk(series(ONE), "vmem.probe")
+    config = Config("other", "x86_64", "tinyconfig", "", {}, {}, "digest")
+    rows = walk(
+        series(ONE),
+        configs={"other": config},
+        plan=plan.make(1, ["other"], ["vmem.probe"]),
+    )
+    assert set(rows[1]) == {"apply", "build:other", "boot:other", "selftest:vmem.probe"}
+    assert all(o.reused for o in rows[1].values())
+
+
+def test_an_image_that_was_removed_is_built_again(walk: Any, kernel: Kernel) -> None:
+    built = walk(series(ONE))[1]["build:guest"]
+    (built.directory / "bzImage").unlink()
+    kernel.calls.clear()
+    assert walk(series(ONE))[1]["build:guest"].status is PASS
+    assert kernel.calls == [("build", "one")]
+
+
+def test_a_conflict_is_looked_at_again(walk: Any) -> None:
+    bad = series(mail("bad", "file", "nine", "ten"))
+    assert walk(bad)[1]["apply"].status is FAIL
+    assert not walk(bad)[1]["apply"].reused
+
+
+def test_a_full_disk_in_a_guest_costs_that_cell_only(
+    walk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Store.put
+
+    def full(self: Store, key: str, outcome: Outcome, directory: Path) -> Outcome:
+        if outcome.step is Step.BOOT:
+            raise MachineError("no space left on the disk")
+        return put(self, key, outcome, directory)
+
+    monkeypatch.setattr(Store, "put", full)
+    rows = walk(series(ONE))
+    assert statuses(rows) == {0: ["PASS", "ERROR"], 1: ["PASS", "PASS", "ERROR"]}
+    assert rows[1]["boot:guest"].owner is Owner.MACHINE
 
 
 def test_guests_run_while_the_next_patch_is_built(walk: Any, kernel: Kernel) -> None:

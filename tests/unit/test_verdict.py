@@ -41,6 +41,30 @@ def test_a_failure_against_a_base_without_verdict_blames_nobody() -> None:
     assert (judged.status, judged.owner) == (Status.ERROR, Owner.MACHINE)
 
 
+def test_a_failure_against_a_base_that_could_not_run_blames_nobody() -> None:
+    blocked = verdict.blocked(Step.SELFTEST, "vmem.probe", ERROR, 0)
+    judged = verdict.judge(FAIL, blocked, None, 1)
+    assert (judged.status, judged.owner) == (Status.ERROR, Owner.MACHINE)
+    warned = replace(PASS, fingerprints=("warning:a",))
+    assert verdict.judge(warned, blocked, None, 1).status is Status.PASS
+
+
+def test_a_promised_cell_has_to_pass_whole() -> None:
+    subtests = [{"name": "a", "status": "PASS"}, {"name": "b", "status": "SKIP", "message": "why"}]
+    partly = replace(PASS, details={"subtests": subtests})
+    promised = Expectation("boot:guest", 2, "")
+    assert verdict.judge(partly, PASS, promised, 1).status is Status.PASS
+    assert verdict.judge(partly, PASS, None, 2).status is Status.PASS
+    judged = verdict.judge(partly, PASS, promised, 2)
+    assert (judged.status, judged.owner) == (Status.FAIL, Owner.PATCH)
+    assert "b was skipped: why" in judged.summary
+
+
+def test_what_the_base_could_do_must_not_break_before_the_promise_either() -> None:
+    early = replace(FAIL, fingerprints=("subtest:x",))
+    assert verdict.judge(early, PASS, Expectation("c", 5, ""), 2).status is Status.FAIL
+
+
 def test_an_error_stays_an_error() -> None:
     assert verdict.judge(ERROR, PASS, Expectation("boot:guest", 1, ""), 2) is ERROR
 

@@ -34,9 +34,13 @@ from kvtools.model import (
     cell_of,
 )
 from kvtools.plan import APPLY, GUEST_STEPS, Cell, RunPlan
+from kvtools.sources import code_digest
 from kvtools.steps import apply, boot, build, selftest
 from kvtools.store import Store, encode, key
 from kvtools.toolchain import Toolchain
+
+BUILD_CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py")
+"""Our sources that decide what the outcome of a build is."""
 
 IMAGE = "bzImage"
 """What a build leaves for the guests, see :mod:`kvtools.steps.build`."""
@@ -243,6 +247,7 @@ class _Run:
             config=config.digest,
             toolchain=request.toolchain.digest,
             touched=touched,
+            code=code_digest(*BUILD_CODE),
         )
 
         def work(out: Path, tick: Tick) -> Outcome:

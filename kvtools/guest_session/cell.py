@@ -23,7 +23,10 @@ TAIL_LINES = 12
 
 
 class Subtest(Protocol):
-    """One thing a scenario checked; ``figures`` are the numbers it compared."""
+    """One thing a scenario checked; ``figures`` are the numbers it compared.
+
+    One that is ``aside`` can make the cell FAIL and is not enough for its PASS.
+    """
 
     @property
     def name(self) -> str: ...
@@ -33,6 +36,8 @@ class Subtest(Protocol):
     def message(self) -> str: ...
     @property
     def figures(self) -> Mapping[str, Json]: ...
+    @property
+    def aside(self) -> bool: ...
 
 
 class Scenario(Protocol):
@@ -140,12 +145,22 @@ def _judge(
     if failed:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         return Status.FAIL, Owner.KERNEL, f"{failed[0].name}: {failed[0].message}{more}"
-    passed = [s for s in found.subtests if s.status is Status.PASS]
-    if passed:
-        return Status.PASS, None, f"{len(passed)} of {len(found.subtests)} subtests passed"
-    if found.subtests:
-        return Status.SKIP, None, found.subtests[0].message
-    return Status.FAIL, Owner.KERNEL, "the scenario ended without having checked anything"
+    tested = [s for s in found.subtests if not s.aside]
+    if not tested:
+        return Status.FAIL, Owner.KERNEL, "the scenario ended without having checked anything"
+    if all(s.status is Status.SKIP for s in tested):
+        return Status.SKIP, None, tested[0].message
+    return Status.PASS, None, _passed(found.subtests)
+
+
+def _passed(subtests: Sequence[Subtest]) -> str:
+    left_out = [s for s in subtests if s.status is Status.SKIP]
+    text = f"{len(subtests) - len(left_out)} of {len(subtests)} subtests passed"
+    if not left_out:
+        return text
+    more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
+    first = left_out[0]
+    return f"{text}, {len(left_out)} skipped: {first.name}: {first.message}{more}"
 
 
 def _faulty(splats: Sequence[dmesg.Splat]) -> list[dmesg.Splat]:

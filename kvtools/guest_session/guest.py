@@ -82,6 +82,8 @@ class Guest:
         self.hello: Hello | None = None
         self.boot_seconds = 0.0
         self.scripts: list[str] = []
+        self.on_host: list[str] = []  # shell lines a reproducer needs before the guest starts
+        self._explained: Exception | None = None
         self.image = image.resolve()
         self._stretch = STRETCH[accel]
         self._allowed = deadline * self._stretch
@@ -102,7 +104,11 @@ class Guest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stack.close()
+        try:
+            if isinstance(error, GuestLost) and error is not self._explained:
+                self._lost(error)
+        finally:
+            self._stack.close()
 
     # What a scenario uses
 
@@ -245,7 +251,7 @@ class Guest:
         status = self._child.poll()
         if status is not None:
             self._child.wait(END_DEADLINE)  # raises Interrupted if it was Ctrl-C that ended it
-        raise explain(
+        self._explained = explain(
             End(
                 doing=doing,
                 waited=waited,
@@ -257,7 +263,14 @@ class Guest:
                 console=self.console(),
                 said=self._said(),
             )
-        ) from cause
+        )
+        raise self._explained from cause
+
+    def _lost(self, error: GuestLost) -> None:
+        """QMP broke off; raises what ended QEMU, nothing while QEMU lives."""
+        self._await_exit()
+        if self._child.poll() is not None:
+            self._fail("the host talked QMP", 0.0, error)
 
     def _await_exit(self) -> None:
         """QEMU closes its sockets a moment before it is gone."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,12 @@ from kvtools.channel import AGENT
 from kvtools.errors import UserError
 from kvtools.guest_session.request import GuestRequest
 from kvtools.model import Json
+from kvtools.sources import code_digest, digest_of
 from kvtools.vng import Machine
+
+CODE = (  # our own sources that decide what an outcome is
+    "scenarios", "guest_session", "channel.py", "dmesg.py", "ktap.py", "qmp.py", "vng.py",
+)  # fmt: skip
 
 
 class Keyed(Protocol):
@@ -38,6 +42,7 @@ def inputs_of(scenario: Keyed, request: GuestRequest) -> Json:
         "machine": asdict(scenario.machine),
         "accel": request.accel,
         "guest": digest(AGENT.parent),
+        "code": code_digest(*CODE),
         "files": _tree_digest(request, scenario.files) if scenario.files else "",
     }
 
@@ -52,11 +57,5 @@ def _tree_digest(request: GuestRequest, files: tuple[str, ...]) -> str:
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 over names, modes and contents of the files below a folder."""
-    found = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        data = path.read_bytes()
-        executable = bool(path.stat().st_mode & 0o100)
-        found.update(f"{path.relative_to(folder)}\0{executable}\0{len(data)}\0".encode())
-        found.update(data)
-    return found.hexdigest()
+    """SHA-256 over names, execute bits and contents of the files below a folder."""
+    return digest_of(folder, (path for path in folder.rglob("*") if path.is_file()))

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kvtools import vng
+from kvtools import paths, vng
+from kvtools.channel import AGENT
 from kvtools.errors import ToolMissing
 from kvtools.model import Json
 from kvtools.process import command_line
@@ -22,19 +23,27 @@ SCRIPTS_SHOWN = 10
 
 
 def reproducer(guest: Guest) -> tuple[str, ...]:
-    """First a guest with a shell in it, then what the host told QEMU, then what ran inside."""
+    """A guest with a shell in it, then what the host told QEMU, then what ran inside.
+
+    ``guest.out`` is renamed when the outcome is stored; a directory in the cache, which the
+    guest sees as well, takes its place.
+    """
     try:
-        lines = by_hand(guest.machine, guest.image, guest.accel, BY_HAND)
+        start = by_hand(guest.machine, guest.image, guest.accel, BY_HAND)
     except ToolMissing:
         return ()
+    lines = [*guest.on_host, *start]
     changes = guest.changes
     if changes:
         lines += ["# in another terminal, one after the other:"]
         lines += [qmp_line(name, arguments) for name, arguments in changes]
     scripts = guest.scripts[:SCRIPTS_SHOWN]
+    if any(str(AGENT.parent) in script for script in scripts):
+        lines.append(f"# guest scripts: {AGENT.parent}")
     if scripts:
         lines += ["# in the guest:", *scripts]
-    return tuple(lines)
+    stable = str(paths.home().cache / "by-hand" / guest.source.commit[:12])
+    return tuple(line.replace(str(guest.out), stable) for line in lines)
 
 
 def by_hand(machine: vng.Machine, image: Path, accel: str, directory: Path) -> list[str]:

@@ -50,7 +50,7 @@ def offline() -> Scenario:
     return Scenario(
         name="balloon.offline",
         version=1,
-        needs=("VIRTIO_BALLOON", "PROC_PAGE_MONITOR"),
+        needs=("VIRTIO_BALLOON", "PROC_PAGE_MONITOR", "MEMORY_HOTPLUG"),
         machine=machines.load("balloon"),
         deadline=120.0,
         check=_check,

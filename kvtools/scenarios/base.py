@@ -56,6 +56,8 @@ class Guest(Protocol):
     def accel(self) -> str: ...
     @property
     def qmp(self) -> Qmp: ...
+    @property
+    def on_host(self) -> list[str]: ...
     def sh(self, script: str, deadline: float = ...) -> Result: ...
     def poll(
         self, read: Callable[[], T], want: Callable[[T], bool], deadline: float
@@ -66,12 +68,17 @@ class Guest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Subtest:
-    """One thing that was checked; ``figures`` are the numbers that were compared."""
+    """One thing that was checked; ``figures`` are the numbers that were compared.
+
+    ``aside``: it only frames what the scenario is about, so that a scenario of which
+    nothing else ran is a SKIP although this one passed.
+    """
 
     name: str
     status: Status
     message: str = ""
     figures: Mapping[str, Json] = field(default_factory=dict)
+    aside: bool = False
 
 
 class Unanswered(Exception):

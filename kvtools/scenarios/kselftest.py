@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from kvtools import git, ktap
@@ -35,35 +36,42 @@ def _memory_hotplug(guest: Guest) -> Iterator[Subtest]:
     with_dimm = guest.poll(
         lambda: guest.meminfo()["MemTotal"], (before + DIMM).__eq__, PLUG_DEADLINE
     )
-    yield subtest(
+    dimm = subtest(
         "dimm",
         with_dimm.met,
         f"MemTotal grew by {(with_dimm.value - before) // MIB} MiB of {DIMM // MIB}",
         memtotal_delta=with_dimm.value - before,
         size=DIMM,
     )
+    yield replace(dimm, aside=True)
     yield from run_collection(guest, collection)
     after = guest.poll(
         lambda: guest.meminfo()["MemTotal"], with_dimm.value.__eq__, PLUG_DEADLINE
     )
     # The script puts everything online again before it ends, whatever it says of itself.
-    yield subtest(
+    restored = subtest(
         "restored",
         after.met,
         f"MemTotal {after.value // MIB} MiB after the test, {with_dimm.value // MIB} before",
         before=with_dimm.value,
         after=after.value,
     )
+    yield replace(restored, aside=True)
 
 
 def unpack(guest: Guest, name: str) -> Path:
     """The collection of the tree under test, runner beside it; UserError if it has none."""
     folder = guest.out / "selftests"
-    git.archive(guest.source.repo, guest.source.commit, [RUNNER, f"{SELFTESTS}/{name}"], folder)
+    source, wanted = guest.source, [RUNNER, f"{SELFTESTS}/{name}"]
+    git.archive(source.repo, source.commit, wanted, folder)
+    archive = shlex.join(["git", "-C", str(source.repo), "archive", source.commit, *wanted])
+    quoted = shlex.quote(str(folder))
+    guest.on_host.extend([f"mkdir -p {quoted}", f"{archive} | tar -x -C {quoted}"])
     collection = folder / SELFTESTS / name
     settings = collection / "settings"
     if not settings.exists():
         settings.write_text(f"timeout={TEST_TIMEOUT}\n")
+        guest.on_host.append(f"echo timeout={TEST_TIMEOUT} >{shlex.quote(str(settings))}")
     return collection
 
 
@@ -101,7 +109,9 @@ def _said(test: ktap.Test) -> str:
     lines = [line.strip() for line in test.diagnostics if line.strip()]
     if test.status is Status.PASS:
         return ""
-    telling = [line for line in lines if "skip" in line.lower() or "fail" in line.lower()]
+    # A script that failed may have skipped a part of itself on the way.
+    word = "skip" if test.status is Status.SKIP else "fail"
+    telling = [line for line in lines if word in line.lower()]
     return (telling or lines or [test.reason or "it said nothing"])[-1]
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The real thing: kvtools as a user starts it, on real kernels, in one home for all tests.
 
-The base is built once and every test that only changes one file of it costs seconds. Outcomes
-are never reused from an earlier session: ``--no-reuse`` is on every first run of a kernel.
+The base is built once and every test that only changes one file of it costs seconds. An outcome of
+an earlier run is reused only for the same kernel, tools and sources of kvtools: all are in its key.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ def kvtest(
 
 @pytest.fixture(scope="session")
 def oracle(kvtest: Callable[..., Run]) -> Run:
-    """The untouched tree with the in-tree driver, tested in this session."""
-    return kvtest("--base", "oracle", "--no-reuse")
+    """The untouched tree with the in-tree driver."""
+    return kvtest("--base", "oracle")
 
 
 @pytest.fixture(scope="session")
 def short_path(kvtest: Callable[..., Run]) -> Run:
-    """The base, one patch in the middle and the tip of our series, tested in this session."""
+    """The base, one patch in the middle and the tip of our series."""
     count = len(list((ROOT / "patches/virtio-mem").glob("[0-9]*.patch"))) - 1
-    return kvtest("--patches", f"{(count + 1) // 2},{count}", "--no-reuse")
+    return kvtest("--patches", f"{(count + 1) // 2},{count}")

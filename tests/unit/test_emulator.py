@@ -19,8 +19,13 @@ def program(tmp_path: Path, text: str) -> str:
 def test_versions(tmp_path: Path) -> None:
     qemu = program(tmp_path, "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)")
     found = emulator.versions(qemu)
-    assert found["qemu"] == "7.2.22"
+    assert found["qemu"] == "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)"
     assert found["virtme-ng"]
+
+
+def test_only_the_first_line_counts(tmp_path: Path) -> None:
+    qemu = program(tmp_path, "QEMU emulator version 9.2.0\nCopyright (c) 2003-2024")
+    assert emulator.versions(qemu)["qemu"] == "9.2.0"
 
 
 def test_a_missing_qemu_is_named_with_its_packages() -> None:

@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from kvtools import ktap, process, vng
+from kvtools import ktap, paths, process, vng
 from kvtools.errors import GuestLost, Interrupted, MachineError
 from kvtools.events import no_tick
 from kvtools.guest_session import (
@@ -28,14 +30,16 @@ from kvtools.guest_session import (
     skipped,
 )
 from kvtools.guest_session.faults import End, OutOfTime, explain
-from kvtools.guest_session.inputs import digest
-from kvtools.guest_session.reproducer import BY_HAND, by_hand, qmp_line
+from kvtools.guest_session.inputs import CODE, digest
+from kvtools.guest_session.reproducer import BY_HAND, by_hand, qmp_line, reproducer
 from kvtools.guest_session.shell import resize_line
 from kvtools.model import Outcome, Owner, Status, Step
 from kvtools.qmp import Event
 from kvtools.scenarios import Subtest
+from kvtools.scenarios.base import GUEST as SCRIPTS
 from kvtools.scenarios.base import Guest as ScenarioGuest
 from kvtools.scenarios.base import Scenario
+from kvtools.sources import PACKAGE, code_digest, files_of
 from kvtools.vng import Machine, Places, VirtioMem
 
 UNIT = Path(__file__).parent
@@ -201,7 +205,7 @@ def fails(running: ScenarioGuest) -> Iterator[Subtest]:
 def test_pass(fake: Fake) -> None:
     outcome = fake.cell(passes)
     assert (outcome.status, outcome.owner, outcome.cell) == (Status.PASS, None, "selftest:t")
-    assert outcome.summary == "1 of 2 subtests passed"
+    assert outcome.summary == "1 of 2 subtests passed, 1 skipped: two: not here"
     assert outcome.fingerprints == ()
     assert [s["status"] for s in outcome.details["subtests"]] == ["PASS", "SKIP"]
     assert outcome.details["splats"] == []
@@ -255,6 +259,57 @@ def test_nothing_checked_and_nothing_but_skips(fake: Fake) -> None:
     assert (outcome.status, outcome.summary) == (Status.SKIP, "no hot-pluggable memory")
 
 
+def test_what_is_aside_makes_no_pass(fake: Fake) -> None:
+    def run(*tested: Subtest, aside: Status = Status.PASS) -> tuple[Status, str]:
+        dimm = Subtest("dimm", aside, "plugged", aside=True)
+        outcome = fake.cell(lambda running: iter((dimm, *tested, replace(dimm, name="restored"))))
+        return outcome.status, outcome.summary
+
+    skip = Subtest("a.sh", Status.SKIP, "no hot-pluggable memory")
+    other = Subtest("b.sh", Status.SKIP, "no NUMA")
+    good = Subtest("c.sh", Status.PASS)
+    assert run(skip) == (Status.SKIP, "no hot-pluggable memory")
+    assert run(skip, other)[0] is Status.SKIP
+    assert run(skip, aside=Status.FAIL)[0] is Status.FAIL
+    assert run()[0] is Status.FAIL
+    assert run(good, skip) == (
+        Status.PASS, "3 of 4 subtests passed, 1 skipped: a.sh: no hot-pluggable memory"
+    )  # fmt: skip
+    two = "2 skipped: a.sh: no hot-pluggable memory (and 1 more)"
+    assert run(good, skip, other)[1].endswith(two)
+    assert run(good) == (Status.PASS, "3 of 3 subtests passed")
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "owner", "marks", "text"),
+    [
+        ("reset", Status.FAIL, Owner.KERNEL, ("guest:guest-reset",), "the guest reset itself"),
+        ("killed", Status.ERROR, Owner.MACHINE, (), "QEMU ended (vng exit status -9)"),
+    ],
+)
+def test_who_ended_it_while_the_host_talked_qmp(
+    fake: Fake, mode: str, status: Status, owner: Owner, marks: tuple[str, ...], text: str
+) -> None:
+    def talks(running: Any) -> Iterator[Subtest]:
+        running._channel._ask("run 1 true", "running")  # the fake ends after its answer
+        while True:
+            running.qmp.status()
+        yield
+
+    fake.mode = mode
+    outcome = fake.cell(talks)
+    assert (outcome.status, outcome.owner, outcome.fingerprints) == (status, owner, marks)
+    assert outcome.summary.startswith(f"{text} while the host talked QMP")
+
+
+def test_a_silent_qmp_of_a_living_qemu_stays_what_it_is(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest, "END_DEADLINE", 0.1)
+    with pytest.raises(GuestLost, match="did not answer x"), fake.guest():
+        raise GuestLost("QEMU did not answer x")
+
+
 def test_skipped() -> None:
     outcome = skipped(Step.SELFTEST, "vmem.probe", "this kernel has no CONFIG_VIRTIO_MEM")
     assert outcome.status is Status.SKIP
@@ -286,6 +341,26 @@ def test_by_hand(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--exec" not in lines[2]
 
 
+def test_a_reproducer_names_no_directory_that_is_renamed(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(process, "which", lambda name: Path("/v/bin", name))
+    ours = SimpleNamespace(
+        machine=Machine(), image=fake.image, accel="tcg", out=fake.out, changes=(),
+        source=Source(fake.image, "0123456789abcdef"), on_host=[f"mkdir -p {fake.out}/selftests"],
+        scripts=[f"sh {SCRIPTS / 'kselftest.sh'} {fake.out}/selftests x"],
+    )  # fmt: skip
+    stable = paths.home().cache / "by-hand" / "0123456789ab" / "selftests"
+    lines = reproducer(ours)  # type: ignore[arg-type]
+    assert lines[:2] == (f"mkdir -p {stable}", "mkdir -p /tmp/kv/boot")
+    assert lines[-3] == f"# guest scripts: {SCRIPTS}"
+    assert lines[-1] == f"sh {SCRIPTS}/kselftest.sh {stable} x"
+    assert str(fake.out) not in "\n".join(lines)
+    ours.scripts = ["true"]
+    assert not any("guest scripts" in line for line in reproducer(ours))  # type: ignore[arg-type]
+
+
 def test_the_qmp_lines_run(tmp_path: Path) -> None:
     from fake_qemu import FakeQemu
 
@@ -310,6 +385,14 @@ def test_inputs(tmp_path: Path) -> None:
     ]
     assert all(inputs_of(other, request) != inputs_of(one, request) for other in others)
     json.dumps(inputs_of(one, request))
+    assert inputs_of(one, request)["code"] == code_digest(*CODE)
+
+
+def test_the_code_that_judges_is_in_the_key() -> None:
+    found = {str(path.relative_to(PACKAGE)) for path in files_of(PACKAGE, CODE)}
+    assert {"dmesg.py", "ktap.py", "channel.py", "qmp.py", "vng.py"} <= found
+    assert {"guest_session/cell.py", "guest_session/faults.py", "scenarios/vmem.py"} <= found
+    assert all((PACKAGE / name).is_file() and name.endswith(".py") for name in found)
 
 
 def test_digest_sees_names_modes_and_contents(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ class FakeGuest:
     boot_memory: int = 430 * MIB
     kselftest: str = "TAP version 13\n1..1\nok 1 selftests: memory-hotplug: a.sh\n"
     ran: list[str] = field(default_factory=list)
+    on_host: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.qmp: Any = FakeQmp(self)
@@ -163,6 +164,7 @@ def test_missing() -> None:
     reason = "this kernel has no CONFIG_VIRTIO_MEM, CONFIG_MEMORY_HOTPLUG"
     assert scenarios.missing(probe, config) == reason
     assert scenarios.missing(scenarios.get("boot"), {}) is None
+    assert "MEMORY_HOTPLUG" in scenarios.get("balloon.offline").needs
 
 
 # boot
@@ -326,6 +328,28 @@ def test_kselftest(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("unpacked")
+def test_kselftest_frames_its_results(tmp_path: Path) -> None:
+    scenario = scenarios.get(NAME)
+    guest: Any = FakeGuest(scenario.machine, tmp_path, source=SOURCE)
+    aside = {s.name: s.aside for s in scenario.run(guest)}
+    assert aside == {"dimm": True, "memory-hotplug.a.sh": False, "restored": True}
+
+
+@pytest.mark.usefixtures("unpacked")
+def test_kselftest_tells_how_to_get_the_selftests(tmp_path: Path) -> None:
+    scenario = scenarios.get(NAME)
+    guest: Any = FakeGuest(scenario.machine, tmp_path, source=SOURCE)
+    assert list(scenario.run(guest))
+    folder = tmp_path / "selftests"
+    collection = "tools/testing/selftests/memory-hotplug"
+    assert guest.on_host == [
+        f"mkdir -p {folder}",
+        f"git -C /r archive c tools/testing/selftests/kselftest {collection} | tar -x -C {folder}",
+        f"echo timeout=200 >{folder}/{collection}/settings",
+    ]
+
+
+@pytest.mark.usefixtures("unpacked")
 def test_kselftest_without_a_dimm(tmp_path: Path) -> None:
     assert failed(check(NAME, tmp_path, source=SOURCE, takes_dimms=False)) == {"dimm"}
 
@@ -342,6 +366,15 @@ def test_results(text: str, status: Status, message: str) -> None:
     said = f"# {message}\n" if message else ""
     (found,) = kselftest.results(f"TAP version 13\n1..1\n# selftests: m: a.sh\n{said}{text}\n")
     assert (found.name, found.status, found.message) == ("m.a.sh", status, message)
+
+
+def test_a_failure_is_told_before_a_skip_on_the_way() -> None:
+    (found,) = kselftest.results(
+        "TAP version 13\n1..1\n# selftests: m: a.sh\n# FAILED - unable to offline\n"
+        "# SKIPPED - no hot-pluggable memory in offline state\n"
+        "not ok 1 selftests: m: a.sh # exit=1\n"
+    )
+    assert (found.status, found.message) == (Status.FAIL, "FAILED - unable to offline")
 
 
 def test_results_cut_short() -> None:

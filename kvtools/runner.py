@@ -12,86 +12,31 @@ import hashlib
 import re
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kvtools import bases, git, verdict
-from kvtools.accel import Accel
 from kvtools.errors import BaseError, Interrupted, KvtoolsError, MachineError, ToolMissing
 from kvtools.events import Emit, Progress, StepEnded, StepStarted, Tick
 from kvtools.model import (
-    Base,
-    Config,
-    Expectation,
     Outcome,
     Owner,
-    Patch,
-    Series,
     Status,
     Step,
-    cell_of,
 )
-from kvtools.plan import APPLY, GUEST_STEPS, Cell, RunPlan
+from kvtools.plan import APPLY, GUEST_STEPS, Cell
+from kvtools.request import RowResult, RunRequest, Tree
 from kvtools.sources import code_digest
 from kvtools.steps import apply, boot, build, selftest
 from kvtools.store import Store, encode, key
-from kvtools.toolchain import Toolchain
 
 BUILD_CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py")
 """Our sources that decide what the outcome of a build is."""
 
 IMAGE = "bzImage"
 """What a build leaves for the guests, see :mod:`kvtools.steps.build`."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """Everything a run depends on.
-
-    ``configs`` by name; ``jobs`` is make's -j; ``emulator`` are the versions of what starts
-    the guests; ``expectations`` by cell.
-    """
-
-    run_id: str
-    base: Base
-    series: Series | None
-    plan: RunPlan
-    configs: Mapping[str, Config]
-    toolchain: Toolchain
-    accel: Accel
-    jobs: int
-    emulator: Mapping[str, str] = field(default_factory=dict)
-    reuse: bool = True
-    expectations: Mapping[str, Expectation] = field(default_factory=dict)
-
-    def expectation(self, cell: Cell) -> Expectation | None:
-        """What the series promises of a cell; of a scenario, whatever the config is."""
-        plain = cell_of(cell.step, cell.scenario)
-        return self.expectations.get(str(cell)) or self.expectations.get(plain)
-
-    def patch(self, number: int) -> Patch:
-        assert self.series is not None
-        return self.series.patches[number - 1]
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """A row's kernel: commit, git tree, and the new-side line ranges its patch touched."""
-
-    commit: str
-    tree: str
-    touched: Mapping[str, tuple[tuple[int, int], ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class RowResult:
-    """A row as judged. ``tree`` is None where the patch did not apply."""
-
-    number: int
-    tree: Tree | None
-    outcomes: tuple[Outcome, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,11 +389,3 @@ def _error(cell: Cell, error: Exception, out: Path | None) -> Outcome:
         owner=Owner.MACHINE,
         log="traceback.log",
     )
-
-
-def seconds_by_cell(rows: tuple[RowResult, ...]) -> dict[str, float]:
-    """The seconds that the cells which ran took, the slowest of each."""
-    found: dict[str, float] = {}
-    for outcome in (o for row in rows for o in row.outcomes if not o.reused and o.seconds > 0):
-        found[outcome.cell] = max(found.get(outcome.cell, 0.0), outcome.seconds)
-    return found

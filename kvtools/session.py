@@ -16,7 +16,7 @@ from kvtools.events import Emit, Event, Notice, RunEnded, RunStarted
 from kvtools.model import Status
 from kvtools.report import Accel as AccelHead
 from kvtools.report import BaseHead, Host, Row, RunReport, SeriesHead, dumps
-from kvtools.runner import RowResult, RunRequest, seconds_by_cell
+from kvtools.request import RowResult, RunRequest, seconds_by_cell
 from kvtools.store import Store
 
 TOOLS = ("gcc", "ld")

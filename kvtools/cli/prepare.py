@@ -27,7 +27,7 @@ from kvtools import (
 from kvtools.errors import UserError
 from kvtools.events import Emit, Notice
 from kvtools.model import Base, Config, Series
-from kvtools.runner import RunRequest
+from kvtools.request import RunRequest
 from kvtools.store import Store
 
 DEFAULT_CONFIG = "guest"

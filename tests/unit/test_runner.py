@@ -30,6 +30,7 @@ from kvtools.model import (
     Status,
     Step,
 )
+from kvtools.request import RunRequest
 from kvtools.store import Store
 from kvtools.toolchain import Toolchain
 
@@ -125,7 +126,7 @@ def walk(
         **changes: Any,
     ) -> dict[int, dict[str, Outcome]]:
         count = len(given.patches) if given else 0
-        request = runner.RunRequest(
+        request = RunRequest(
             run_id="run",
             base=base,
             series=given,

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a run is asked for, and what it gives back: records of plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kvtools.accel import Accel
+from kvtools.model import Base, Config, Expectation, Outcome, Patch, Series, cell_of
+from kvtools.plan import Cell, RunPlan
+from kvtools.toolchain import Toolchain
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """Everything a run depends on.
+
+    ``configs`` by name; ``jobs`` is make's -j; ``emulator`` are the versions of what starts
+    the guests; ``expectations`` by cell.
+    """
+
+    run_id: str
+    base: Base
+    series: Series | None
+    plan: RunPlan
+    configs: Mapping[str, Config]
+    toolchain: Toolchain
+    accel: Accel
+    jobs: int
+    emulator: Mapping[str, str] = field(default_factory=dict)
+    reuse: bool = True
+    expectations: Mapping[str, Expectation] = field(default_factory=dict)
+
+    def expectation(self, cell: Cell) -> Expectation | None:
+        """What the series promises of a cell; of a scenario, whatever the config is."""
+        plain = cell_of(cell.step, cell.scenario)
+        return self.expectations.get(str(cell)) or self.expectations.get(plain)
+
+    def patch(self, number: int) -> Patch:
+        assert self.series is not None
+        return self.series.patches[number - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A row's kernel: commit, git tree, and the new-side line ranges its patch touched."""
+
+    commit: str
+    tree: str
+    touched: Mapping[str, tuple[tuple[int, int], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """A row as judged. ``tree`` is None where the patch did not apply."""
+
+    number: int
+    tree: Tree | None
+    outcomes: tuple[Outcome, ...]
+
+
+def seconds_by_cell(rows: tuple[RowResult, ...]) -> dict[str, float]:
+    """The seconds that the cells which ran took, the slowest of each."""
+    found: dict[str, float] = {}
+    for outcome in (o for row in rows for o in row.outcomes if not o.reused and o.seconds > 0):
+        found[outcome.cell] = max(found.get(outcome.cell, 0.0), outcome.seconds)
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -377,7 +378,7 @@ def test_kv_itself(whole: Path, tmp_path: Path, home: str | None) -> None:
     first, second = done.stdout.splitlines()
     assert first == "-P -m kvtools runs a b"
     assert second.endswith(f" {whole}/.venv/bin:/usr/bin:/bin")
-    assert second.split()[0] == (home or os.path.expanduser("~"))  # noqa: PTH111
+    assert second.split()[0] == (home or pwd.getpwuid(os.getuid()).pw_dir)
 
 
 def test_a_start_with_nothing_missing_is_quick(whole: Path) -> None:

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output went away (| head): not an error, and nothing more to say.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - lives until exit
         return code
-    except Exception:
+    except Exception:  # exit 1 would blame a patch for our own fault
         traceback.print_exc()
         print("kvtools: a fault in kvtools itself, see above; please report it", file=sys.stderr)
         return KvtoolsError.exit_code

@@ -11,7 +11,10 @@ from kvtools.model import Outcome, Status
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """``cells`` are the columns of the matrix in order, ``rows`` (number, subject), 0 the base."""
+    """``cells`` are the columns of the matrix in order, ``rows`` (number, subject), 0 the base.
+
+    ``left_out`` are the (row, cell) that are not part of the plan.
+    """
 
     run_id: str
     title: str
@@ -19,6 +22,7 @@ class RunStarted:
     accel: str
     rows: tuple[tuple[int, str], ...]
     cells: tuple[str, ...]
+    left_out: frozenset[tuple[int, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,18 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigUse:
+    """Which patches a config is built for and what runs on it.
+
+    ``patches`` as in ``--patches``; ``scenarios`` None: those of the series.
+    """
+
+    config: str
+    patches: str = "all"
+    scenarios: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """A patch series from any source.
 
@@ -115,7 +127,7 @@ class Series:
     change_id: str | None = None
     prerequisites: tuple[str, ...] = ()
     base: str | None = None
-    configs: tuple[str, ...] = ()
+    configs: tuple[ConfigUse, ...] = ()
     scenarios: tuple[str, ...] = ()
     expectations: tuple[Expectation, ...] = ()
 

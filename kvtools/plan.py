@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from kvtools.errors import UserError
-from kvtools.model import Step, cell_of
+from kvtools.model import ConfigUse, Step, cell_of
 
 GUEST_STEPS = (Step.BOOT, Step.SELFTEST, Step.DUMP)
 
@@ -33,16 +33,33 @@ APPLY = Cell(Step.APPLY)
 class RunPlan:
     """``rows`` are patch numbers in order, 0 (the base) first; ``last`` is the last patch applied.
 
-    ``cells`` are in the order in which they run on a row.
+    ``cells`` are in the order in which they run on a row. ``limits`` names the rows of a config
+    that is not built on every one.
     """
 
     rows: tuple[int, ...]
     last: int
     cells: tuple[Cell, ...]
+    limits: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def configs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(c.config for c in self.cells if c.config))
+
+    def has(self, row: int, cell: Cell) -> bool:
+        """Whether a cell is wanted on a row; the base has nothing applied."""
+        if cell.step is Step.APPLY:
+            return row > 0
+        return row in self.limits.get(cell.config, self.rows)
+
+    def builds(self) -> Iterator[tuple[int, str]]:
+        """(row, config) in the order of building: a config for few rows waits for the rest."""
+        for late in (False, True):
+            for row in self.rows:
+                for config in self.configs:
+                    limit = self.limits.get(config)
+                    if (limit is not None) is late and (limit is None or row in limit):
+                        yield row, config
 
     @property
     def boots(self) -> bool:
@@ -86,7 +103,7 @@ def _select_one(text: str, count: int) -> range:
 
 def make(
     count: int,
-    configs: Sequence[str],
+    configs: Sequence[ConfigUse],
     scenarios: Sequence[str],
     *,
     patches: str = "all",
@@ -96,20 +113,33 @@ def make(
 
     The first config gives the plain scenario names; the cells of another config ``c`` are
     called ``scenario@c``. ``only`` are ``STEP`` or ``STEP:NAME`` filters; what a chosen cell needs
-    (apply, its build, its boot) stays. Raises UserError for a filter that matches nothing.
+    (apply, its build, its boot) stays. A config for some patches only is built on the base and on
+    those of them that are chosen. Raises UserError for a filter that matches nothing.
     """
     cells = [APPLY] if count else []
-    for config in configs:
-        suffix = "" if config == configs[0] else f"@{config}"
+    for use in configs:
+        config = use.config
+        suffix = "" if use is configs[0] else f"@{config}"
         cells.append(Cell(Step.BUILD, config, config))
         cells.append(Cell(Step.BOOT, config, config, "boot"))
         cells.extend(
             Cell(Step.DUMP if s.startswith("dump.") else Step.SELFTEST, s + suffix, config, s)
-            for s in scenarios
+            for s in (scenarios if use.scenarios is None else use.scenarios)
         )
-    chosen = _filter(tuple(cells), only)
     selected = select(patches, count)
-    return RunPlan((0, *selected), selected[-1] if selected else 0, chosen)
+    limits = {
+        use.config: _limit(select(use.patches, count), selected)
+        for use in configs
+        if count and use.patches != "all"
+    }
+    chosen = tuple(c for c in _filter(tuple(cells), only) if limits.get(c.config, (0,)))
+    return RunPlan((0, *selected), selected[-1] if selected else 0, chosen, limits)
+
+
+def _limit(wanted: Sequence[int], selected: Sequence[int]) -> tuple[int, ...]:
+    """The base and the chosen rows of ``wanted``; nothing when none of them is chosen."""
+    rows = tuple(row for row in selected if row in wanted)
+    return (0, *rows) if rows else ()
 
 
 def _filter(cells: tuple[Cell, ...], only: Sequence[str]) -> tuple[Cell, ...]:

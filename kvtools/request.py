@@ -11,13 +11,21 @@ from kvtools.model import Base, Config, Expectation, Outcome, Patch, Series, cel
 from kvtools.plan import Cell, RunPlan
 from kvtools.toolchain import Toolchain
 
+GUEST_MEMORY = 4 << 30
+"""Bytes to have for each guest: the largest machines have 2.5 GiB, and QEMU its own."""
+
+
+def guest_slots(cores: int, memory: int) -> int:
+    """How many guests may run at once: they boot on one CPU each and then mostly wait."""
+    return max(1, min(max(2, cores // 2), memory // GUEST_MEMORY))
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """Everything a run depends on.
 
-    ``configs`` by name; ``jobs`` is make's -j; ``emulator`` are the versions of what starts
-    the guests; ``expectations`` by cell.
+    ``configs`` by name; ``jobs`` is make's -j, ``guests`` how many may run at once;
+    ``emulator`` are the versions of what starts them; ``expectations`` by cell.
     """
 
     run_id: str
@@ -28,6 +36,7 @@ class RunRequest:
     toolchain: Toolchain
     accel: Accel
     jobs: int
+    guests: int = 1
     emulator: Mapping[str, str] = field(default_factory=dict)
     reuse: bool = True
     expectations: Mapping[str, Expectation] = field(default_factory=dict)

@@ -13,11 +13,11 @@ import re
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kvtools import bases, git, verdict
+from kvtools import bases, git, pending, verdict
 from kvtools.errors import BaseError, Interrupted, KvtoolsError, MachineError, ToolMissing
 from kvtools.events import Emit, Progress, StepEnded, StepStarted, Tick
 from kvtools.model import (
@@ -29,7 +29,7 @@ from kvtools.model import (
 from kvtools.plan import APPLY, GUEST_STEPS, Cell
 from kvtools.request import RowResult, RunRequest, Tree
 from kvtools.sources import code_digest
-from kvtools.steps import apply, boot, build, selftest
+from kvtools.steps import apply, build, guest
 from kvtools.store import Store, encode, key
 
 BUILD_CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py")
@@ -45,8 +45,7 @@ class Steps:
 
     apply: Callable[[apply.ApplyRequest, Tick], Outcome] = apply.run
     build: Callable[[build.BuildRequest, Tick], Outcome] = build.run
-    boot: Callable[[boot.GuestRequest, Tick], Outcome] = boot.run
-    selftest: Callable[[selftest.GuestRequest, Tick], Outcome] = selftest.run
+    guest: Callable[[guest.GuestRequest, Tick], Outcome] = guest.run
 
 
 def run(
@@ -82,18 +81,12 @@ class _Run:
         self._judged: dict[tuple[int, Cell], Future[Outcome]] = {}
 
     def walk(self) -> tuple[RowResult, ...]:
-        try:
-            trees = self._apply_all()
-            for row in self.request.plan.rows:
-                for config in self.request.plan.configs:
-                    self._build_and_test(row, config, trees.get(row))
-            # A patch that does not apply is told even when only a later row was chosen.
-            rows = sorted({*self.request.plan.rows, *(number for number, _ in self._judged)})
-            return tuple(self._row(row, trees.get(row)) for row in rows)
-        except BaseException:
-            for future in self._judged.values():
-                future.cancel()
-            raise
+        trees = self._apply_all()
+        for row, config in self.request.plan.builds():
+            self._build_and_test(row, config, trees.get(row))
+        # A patch that does not apply is told even when only a later row was chosen.
+        rows = sorted({*self.request.plan.rows, *(number for number, _ in self._judged)})
+        return tuple(self._row(row, trees.get(row)) for row in rows)
 
     def _row(self, row: int, tree: Tree | None) -> RowResult:
         cells = [c for c in self.request.plan.cells if (row, c) in self._judged]
@@ -168,11 +161,11 @@ class _Run:
         built = self._build(row, cell, tree)
         self._finish(row, cell, built)
         if built.status not in (Status.PASS, Status.WARN):
-            for guest in guests:
-                self._finish(row, guest, verdict.blocked(guest.step, guest.name, built, row))
+            for one in guests:
+                self._finish(row, one, verdict.blocked(one.step, one.name, built, row))
             return
-        for guest in guests:
-            self._start_guest(row, guest, tree, built)
+        for one in guests:
+            self._start_guest(row, one, tree, built)
 
     def _first_failure(self, row: int) -> tuple[int, Outcome]:
         for number in range(1, row + 1):
@@ -228,40 +221,61 @@ class _Run:
             return
         known = self._by_key.get(outcome_key)
         if known:
-            self._judged[row, cell] = self._follow(row, cell, known)
+            self._follow(row, cell, known)
             return
         found = self._stored(cell, outcome_key)
         if found:
             self._by_key[outcome_key] = (row, self._finish(row, cell, found))
             return
-        future = self.executor.submit(self._guest, row, cell, tree, built, outcome_key)
-        self._raw[row, cell] = future
+        future = self._once_booted(row, cell, tree, built, outcome_key)
         self._by_key[outcome_key] = (row, future)
-        self._judged[row, cell] = self.executor.submit(self._judge_later, row, cell, future)
+        self._judge_when_done(row, cell, future)
 
-    def _follow(
-        self, row: int, cell: Cell, known: tuple[int, Future[Outcome]]
-    ) -> Future[Outcome]:
-        """The outcome of an earlier row whose image is identical."""
+    def _follow(self, row: int, cell: Cell, known: tuple[int, Future[Outcome]]) -> None:
+        """Take the outcome of an earlier row whose image is identical."""
         number, future = known
-        self._raw[row, cell] = future
+        same: Future[Outcome] = Future()
 
-        def wait() -> Outcome:
+        def copy() -> Outcome:
             of = "the base" if number == 0 else f"patch {number}"
             outcome = future.result()
-            same = replace(
+            return replace(
                 outcome,
                 step=cell.step,
                 name=cell.name,
                 reused=True,
                 summary=f"{outcome.summary} [same image as {of}]",
             )
-            return self._conclude(row, cell, same)
 
-        return self.executor.submit(wait)
+        pending.after([future], lambda: pending.settle(same, copy))
+        self._judge_when_done(row, cell, same)
+
+    def _once_booted(
+        self, row: int, cell: Cell, tree: Tree, built: Outcome, outcome_key: str
+    ) -> Future[Outcome]:
+        """The outcome of a guest that is started as soon as this row's kernel has booted."""
+        found: Future[Outcome] = Future()
+        needed = []
+        if cell.step is not Step.BOOT:
+            boots = next(c for c in self.request.plan.cells if _boots(c, cell.config))
+            needed.append(self._raw[row, boots])
+
+        def start() -> None:
+            try:
+                for booted in (future.result() for future in needed):
+                    if booted.status not in (Status.PASS, Status.WARN):
+                        found.set_result(verdict.blocked(cell.step, cell.name, booted, row))
+                        return
+                running = self.executor.submit(self._guest, row, cell, tree, built, outcome_key)
+            except (Exception, CancelledError, KeyboardInterrupt) as error:
+                found.set_exception(error)  # the run is being stopped
+                return
+            pending.after([running], lambda: pending.settle(found, running.result))
+
+        pending.after(needed, start)
+        return found
 
     def _guest_key(self, cell: Cell, tree: Tree, built: Outcome) -> str:
-        step = boot if cell.step is Step.BOOT else selftest
         request = self._guest_request(cell, tree, built, Path())
         return key(
             step=str(cell.step),
@@ -269,14 +283,15 @@ class _Run:
             modules=built.details.get("modules_sha256", ""),
             config=self.request.configs[cell.config].digest,
             emulator=dict(self.request.emulator),
-            inputs=step.inputs(request),
+            inputs=guest.inputs(request),
         )
 
     def _guest_request(
         self, cell: Cell, tree: Tree, built: Outcome, out: Path
-    ) -> boot.GuestRequest:
+    ) -> guest.GuestRequest:
         assert built.directory is not None
-        return boot.GuestRequest(
+        return guest.GuestRequest(
+            step=cell.step,
             image=built.directory,
             scenario=cell.scenario,
             accel=self.request.accel.name,
@@ -289,15 +304,8 @@ class _Run:
     def _guest(
         self, row: int, cell: Cell, tree: Tree, built: Outcome, outcome_key: str
     ) -> Outcome:
-        if cell.step is not Step.BOOT:
-            boots = next(c for c in self.request.plan.cells if _boots(c, cell.config))
-            booted = self._raw[row, boots].result()
-            if booted.status not in (Status.PASS, Status.WARN):
-                return verdict.blocked(cell.step, cell.name, booted, row)
-
         def work(out: Path, tick: Tick) -> Outcome:
-            step = self.steps.boot if cell.step is Step.BOOT else self.steps.selftest
-            return step(self._guest_request(cell, tree, built, out), tick)
+            return self.steps.guest(self._guest_request(cell, tree, built, out), tick)
 
         return self._perform(row, cell, outcome_key, work)
 
@@ -340,21 +348,23 @@ class _Run:
             return replace(_error(cell, error, None), seconds=outcome.seconds)
 
     def _finish(self, row: int, cell: Cell, outcome: Outcome) -> Future[Outcome]:
-        """Record the raw outcome of a cell that ended in this thread, and its verdict."""
-        raw: Future[Outcome] = Future()
-        raw.set_result(outcome)
-        self._raw[row, cell] = raw
-        base = self._raw.get((0, cell))
-        if base and not base.done():  # do not keep the build of the next row waiting for it
-            self._judged[row, cell] = self.executor.submit(self._judge_later, row, cell, raw)
-            return raw
-        judged: Future[Outcome] = Future()
-        judged.set_result(self._conclude(row, cell, outcome))
-        self._judged[row, cell] = judged
+        """Record the raw outcome of a cell that has ended, and its verdict."""
+        raw = pending.ready(outcome)
+        self._judge_when_done(row, cell, raw)
         return raw
 
-    def _judge_later(self, row: int, cell: Cell, raw: Future[Outcome]) -> Outcome:
-        return self._conclude(row, cell, raw.result())
+    def _judge_when_done(self, row: int, cell: Cell, raw: Future[Outcome]) -> None:
+        """Judge a cell once it and the same cell of the base have ended; nobody waits for it."""
+        self._raw[row, cell] = raw
+        judged: Future[Outcome] = Future()
+        self._judged[row, cell] = judged
+        needed = [raw]
+        if row and (0, cell) in self._raw:
+            needed.append(self._raw[0, cell])
+        pending.after(
+            needed,
+            lambda: pending.settle(judged, lambda: self._conclude(row, cell, raw.result())),
+        )
 
     def _conclude(self, row: int, cell: Cell, outcome: Outcome) -> Outcome:
         base = None

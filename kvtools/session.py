@@ -54,7 +54,7 @@ class Session:
         """Run to the end and return the report. Raises Interrupted, after storing what there is."""
         started, clock = datetime.now(UTC), time.monotonic()
         self._watch(self._started())
-        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="guest")
+        executor = ThreadPoolExecutor(self.request.guests, thread_name_prefix="guest")
         try:
             rows = runner.run(self.request, self.store, executor, self._watch)
         except BaseException as error:
@@ -82,6 +82,12 @@ class Session:
             accel=request.accel.name,
             rows=tuple((n, self._subject(n)) for n in request.plan.rows),
             cells=tuple(str(c) for c in request.plan.cells),
+            left_out=frozenset(
+                (row, str(cell))
+                for row in request.plan.rows
+                for cell in request.plan.cells
+                if not request.plan.has(row, cell)
+            ),
         )
 
     def _subject(self, number: int) -> str:

@@ -78,6 +78,12 @@ def _run_options(command: argparse.ArgumentParser) -> None:
         "-j", "--jobs", type=_positive, metavar="N", help="jobs of make (default: cores + 1)"
     )
     command.add_argument(
+        "--guests",
+        type=_positive,
+        metavar="N",
+        help="guests that run at once (default: half the cores, at least 2, 4 GiB for each)",
+    )
+    command.add_argument(
         "--accel",
         choices=("auto", "kvm", "tcg"),
         default="auto",

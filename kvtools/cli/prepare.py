@@ -9,7 +9,7 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kvtools import (
@@ -26,8 +26,8 @@ from kvtools import (
 )
 from kvtools.errors import UserError
 from kvtools.events import Emit, Notice
-from kvtools.model import Base, Config, Series
-from kvtools.request import RunRequest
+from kvtools.model import Base, Config, ConfigUse, Series
+from kvtools.request import RunRequest, guest_slots
 from kvtools.store import Store
 
 DEFAULT_CONFIG = "guest"
@@ -55,22 +55,23 @@ def prepare(arguments: Namespace, emit: Emit) -> Prepared:
     root = paths.data()
     tree = Path(arguments.tree) if arguments.tree else None
     chosen = _series(arguments, root, tree, emit)
-    names = tuple(arguments.config) or (chosen.configs if chosen else ()) or (DEFAULT_CONFIG,)
-    loaded = _configs(names, root)
+    loaded, uses = _configs(arguments.config, chosen, root)
     count = len(chosen.patches) if chosen else 0
     wanted = (chosen.scenarios if chosen else ()) or _all_scenarios()
-    whole = plan.make(count, tuple(loaded), wanted)
+    whole = plan.make(count, uses, wanted)
     _known_scenarios(whole)
     if chosen:
         _known_promises(chosen, whole)
     run_plan = plan.make(
-        count, tuple(loaded), wanted, patches=arguments.patches, only=arguments.only
+        count, uses, wanted, patches=arguments.patches, only=arguments.only
     )
     store = Store(paths.home().state)
     chain = toolchain.probe(next(iter(loaded.values())).arch, root)
     tools = emulator.versions(chain.arch.qemu) if run_plan.boots else {}
     speed = accelerator(arguments.accel) if run_plan.boots else NO_GUESTS
     base = _base(arguments, chosen, tree, emit)
+    cores = os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     request = RunRequest(
         run_id=session.new_id(store),
         base=base,
@@ -80,7 +81,8 @@ def prepare(arguments: Namespace, emit: Emit) -> Prepared:
         toolchain=chain,
         accel=speed,
         emulator=tools,
-        jobs=arguments.jobs or (os.cpu_count() or 1) + 1,
+        jobs=arguments.jobs or cores + 1,
+        guests=arguments.guests or guest_slots(cores, memory),
         reuse=not arguments.no_reuse,
         expectations={e.cell: e for e in chosen.expectations} if chosen else {},
     )
@@ -117,15 +119,25 @@ def _range_start(source: str | None, chosen: Series | None) -> str | None:
     return chosen.base_commit if chosen else None
 
 
-def _configs(names: Sequence[str], root: Path) -> dict[str, Config]:
-    """Raises UserError for two files of one name: a column of the matrix has one meaning."""
+def _configs(
+    named: Sequence[str], chosen: Series | None, root: Path
+) -> tuple[dict[str, Config], tuple[ConfigUse, ...]]:
+    """The configs by name, and what they are for: as the series says; ``named`` for every patch.
+
+    Raises UserError for two files of one name: a column of the matrix has one meaning.
+    """
+    of_series = {use.config: use for use in chosen.configs} if chosen else {}
+    names = tuple(dict.fromkeys(named)) or tuple(of_series) or (DEFAULT_CONFIG,)
     loaded: dict[str, Config] = {}
-    for name in dict.fromkeys(names):
+    uses = []
+    for name in names:
         config = configs.load(name, root)
         if config.name in loaded:
             raise UserError(f"two configs are called {config.name}", fix=f"rename {name}")
         loaded[config.name] = config
-    return loaded
+        use = replace(of_series.get(name, ConfigUse(name)), config=config.name)
+        uses.append(replace(use, patches="all") if named else use)
+    return loaded, tuple(uses)
 
 
 def _known_promises(chosen: Series, whole: plan.RunPlan) -> None:

@@ -64,7 +64,7 @@ class _Findings:
     reproduce: tuple[str, ...] = ()
 
 
-def run_cell(step: Step, scenario: Scenario, request: GuestRequest, tick: Tick) -> Outcome:
+def run_cell(scenario: Scenario, request: GuestRequest, tick: Tick) -> Outcome:
     """Boot the kernel, run the scenario, look at the console, judge.
 
     A kernel that stops or complains is a FAIL, a QEMU that dies an ERROR. Leaves
@@ -80,7 +80,7 @@ def run_cell(step: Step, scenario: Scenario, request: GuestRequest, tick: Tick) 
     splats = dmesg.parse(console)
     status, owner, summary = _judge(found, splats)
     return Outcome(
-        step=step,
+        step=request.step,
         name=scenario.name,
         status=status,
         seconds=time.monotonic() - start,

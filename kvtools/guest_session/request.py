@@ -6,14 +6,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvtools.model import Step
+
 
 @dataclass(frozen=True, slots=True)
 class GuestRequest:
-    """``image`` is the build's directory, ``repo`` and ``commit`` the tree it was built of.
+    """``step`` is the one asked for: boot, selftest or dump. ``image`` is the build's directory,
+    ``repo`` and ``commit`` the tree it was built of.
 
     ``accel`` is ``kvm`` or ``tcg``; ``deadline`` overrides the scenario's (seconds under KVM).
     """
 
+    step: Step
     image: Path
     scenario: str
     accel: str

@@ -104,7 +104,8 @@ class Board:
             (number, cell)
             for number, _ in self.run.rows
             for cell in self.run.cells
-            if number != BASE_ROW or step_of(cell) not in NOT_ON_BASE
+            if (number != BASE_ROW or step_of(cell) not in NOT_ON_BASE)
+            and (number, cell) not in self.run.left_out
         ]
 
     def pending(self) -> list[Key]:

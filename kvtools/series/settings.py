@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from kvtools.errors import SeriesError
-from kvtools.model import Expectation, Series, Step
+from kvtools.model import ConfigUse, Expectation, Series, Step
 
 FILE = "series.toml"
-_KEYS = ("name", "base", "configs", "scenarios", "expect")
+_KEYS = ("name", "base", "configs", "scenarios", "config", "expect")
+_CONFIG_KEYS = ("patches", "scenarios")
 _EXPECT_KEYS = ("from", "reason")
 
 
@@ -25,7 +26,7 @@ class Settings:
 
     name: str = ""
     base: str | None = None
-    configs: tuple[str, ...] = ()
+    configs: tuple[ConfigUse, ...] = ()
     scenarios: tuple[str, ...] = ()
     expectations: tuple[Expectation, ...] = ()
 
@@ -57,7 +58,7 @@ def _settings(data: Mapping[str, Any], where: str) -> Settings:
     return Settings(
         name=_text(data, "name", where),
         base=_text(data, "base", where) or None,
-        configs=_list(data, "configs", where),
+        configs=_configs(data, where),
         scenarios=_list(data, "scenarios", where),
         expectations=tuple(_expectation(cell, value, where) for cell, value in expect.items()),
     )
@@ -87,6 +88,23 @@ def _list(data: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _configs(data: Mapping[str, Any], where: str) -> tuple[ConfigUse, ...]:
+    """``configs`` in order, each with what its table ``[config.NAME]`` says of it."""
+    tables = data.get("config", {})
+    if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
+        raise SeriesError(f"{where}: config is not a table", fix="write [config.NAME]")
+    names = _list(data, "configs", where)
+    _known(tables, names, f"{where}: config")
+    return tuple(_config_use(name, tables.get(name, {}), where) for name in names)
+
+
+def _config_use(name: str, table: Mapping[str, Any], where: str) -> ConfigUse:
+    where = f"{where}: config.{name}"
+    _known(table, _CONFIG_KEYS, where)
+    chosen = _list(table, "scenarios", where) if "scenarios" in table else None
+    return ConfigUse(name, _text(table, "patches", where) or "all", chosen)
+
+
 def _expectation(cell: str, value: object, where: str) -> Expectation:
     where = f'{where}: expect."{cell}"'
     step = cell.partition(":")[0]
@@ -113,11 +131,23 @@ def dump(series: Series, directory: str) -> str:
     lines = [f"name = {json.dumps(series.name)}"] if series.name != directory else []
     if series.base:
         lines.append(f"base = {json.dumps(series.base)}")
-    for key in ("configs", "scenarios"):
-        if values := getattr(series, key):
-            lines.append(f"{key} = {json.dumps(list(values))}")
+    for key, values in (
+        ("configs", [use.config for use in series.configs]),
+        ("scenarios", list(series.scenarios)),
+    ):
+        if values:
+            lines.append(f"{key} = {json.dumps(values)}")
+    for use in series.configs:
+        lines += _dump_use(use)
     for one in series.expectations:
         first = json.dumps("never") if one.from_patch is None else str(one.from_patch)
         lines += ["", f"[expect.{json.dumps(one.cell)}]", f"from = {first}",
                   f"reason = {json.dumps(one.reason)}"]
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def _dump_use(use: ConfigUse) -> list[str]:
+    said = [] if use.patches == "all" else [f"patches = {json.dumps(use.patches)}"]
+    if use.scenarios is not None:
+        said.append(f"scenarios = {json.dumps(list(use.scenarios))}")
+    return ["", f"[config.{json.dumps(use.config)}]", *said] if said else []

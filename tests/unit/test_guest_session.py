@@ -60,8 +60,8 @@ class Fake:
 
     def cell(self, check: Callable[[ScenarioGuest], Iterator[Subtest]], name: str = "t") -> Outcome:
         scenario = Scenario(name, 1, (), Machine(), 30.0, check)
-        request = GuestRequest(self.image, name, "kvm", self.image, "HEAD", self.out)
-        return run_cell(Step.SELFTEST, scenario, request, no_tick)
+        request = GuestRequest(Step.SELFTEST, self.image, name, "kvm", self.image, "HEAD", self.out)
+        return run_cell(scenario, request, no_tick)
 
 
 @pytest.fixture
@@ -395,7 +395,7 @@ def test_the_qmp_lines_run(tmp_path: Path) -> None:
 
 
 def test_inputs(tmp_path: Path) -> None:
-    request = GuestRequest(tmp_path, "t", "tcg", tmp_path, "HEAD", tmp_path)
+    request = GuestRequest(Step.SELFTEST, tmp_path, "t", "tcg", tmp_path, "HEAD", tmp_path)
     one = Scenario("t", 1, (), Machine(), 1.0, passes)
     assert inputs_of(one, request) == inputs_of(one, request)
     others = [

@@ -21,6 +21,7 @@ from kvtools.events import Event, StepEnded, StepStarted
 from kvtools.model import (
     Base,
     Config,
+    ConfigUse,
     Expectation,
     Outcome,
     Owner,
@@ -75,17 +76,13 @@ class Kernel:
         answer = self._answer(Step.BUILD, "build", value)
         return replace(answer, details={**answer.details, "image_sha256": f"image {value}"})
 
-    def boot(self, request: Any, tick: object) -> Outcome:
-        return self._answer(Step.BOOT, "boot", (request.image / "bzImage").read_text())
-
-    def selftest(self, request: Any, tick: object) -> Outcome:
-        return self._answer(
-            Step.SELFTEST, request.scenario, (request.image / "bzImage").read_text()
-        )
+    def guest(self, request: Any, tick: object) -> Outcome:
+        value = (request.image / "bzImage").read_text()
+        return self._answer(request.step, request.scenario, value)
 
     @property
     def steps(self) -> runner.Steps:
-        return runner.Steps(build=self.build, boot=self.boot, selftest=self.selftest)
+        return runner.Steps(build=self.build, guest=self.guest)
 
 
 @pytest.fixture
@@ -114,8 +111,7 @@ def walk(
         yield bases.Lease(source=worktree, objects=tmp_path / "objects")
 
     monkeypatch.setattr(bases, "lease", lease)
-    monkeypatch.setattr("kvtools.steps.boot.inputs", lambda request: {"boot": "v1"})
-    monkeypatch.setattr("kvtools.steps.selftest.inputs", lambda request: {"s": request.scenario})
+    monkeypatch.setattr("kvtools.steps.guest.inputs", lambda request: {"s": request.scenario})
     store = Store(tmp_path / "state")
 
     def run(
@@ -123,6 +119,7 @@ def walk(
         *scenarios: str,
         events: list[Event] | None = None,
         patches: str = "all",
+        workers: int = 1,
         **changes: Any,
     ) -> dict[int, dict[str, Outcome]]:
         count = len(given.patches) if given else 0
@@ -130,7 +127,7 @@ def walk(
             run_id="run",
             base=base,
             series=given,
-            plan=plan.make(count, ["guest"], scenarios, patches=patches),
+            plan=plan.make(count, [ConfigUse("guest")], scenarios, patches=patches),
             configs={"guest": Config("guest", "x86_64", "tinyconfig", "", {}, {}, "digest")},
             toolchain=toolchain(),
             accel=Accel("tcg", "test"),
@@ -138,7 +135,7 @@ def walk(
         )
         request = replace(request, **changes)
         seen = events if events is not None else []
-        with ThreadPoolExecutor(1) as executor:
+        with ThreadPoolExecutor(workers) as executor:
             rows = runner.run(request, store, executor, seen.append, kernel.steps)
         return {row.number: {o.cell: o for o in row.outcomes} for row in rows}
 
@@ -306,7 +303,7 @@ def test_a_stored_outcome_takes_the_name_it_has_in_this_run(walk: Any, base: Bas
     rows = walk(
         series(ONE),
         configs={"other": config},
-        plan=plan.make(1, ["other"], ["vmem.probe"]),
+        plan=plan.make(1, [ConfigUse("other")], ["vmem.probe"]),
     )
     assert set(rows[1]) == {"apply", "build:other", "boot:other", "selftest:vmem.probe"}
     assert all(o.reused for o in rows[1].values())
@@ -345,7 +342,7 @@ def test_a_full_disk_in_a_guest_costs_that_cell_only(
 def test_guests_run_while_the_next_patch_is_built(walk: Any, kernel: Kernel) -> None:
     slow = threading.Event()
 
-    def boot(request: Any, tick: object) -> Outcome:
+    def guest(request: Any, tick: object) -> Outcome:
         if (request.image / "bzImage").read_text() == "zero":
             assert slow.wait(10), "the base's guest never saw patch 1 being built"
         return Outcome(Step.BOOT, "", PASS, 0.0, "up")
@@ -356,7 +353,7 @@ def test_guests_run_while_the_next_patch_is_built(walk: Any, kernel: Kernel) -> 
             slow.set()
         return outcome
 
-    steps = runner.Steps(build=build, boot=boot, selftest=kernel.selftest)
+    steps = runner.Steps(build=build, guest=guest)
     kernel_steps, Kernel.steps = Kernel.steps, steps  # type: ignore[assignment]
     try:
         assert statuses(walk(series(ONE)))[1] == ["PASS"] * 3
@@ -365,15 +362,52 @@ def test_guests_run_while_the_next_patch_is_built(walk: Any, kernel: Kernel) -> 
 
 
 def test_every_started_cell_ends_and_times_are_measured(walk: Any, kernel: Kernel) -> None:
-    def boot(request: Any, tick: object) -> Outcome:
+    def guest(request: Any, tick: object) -> Outcome:
         time.sleep(0.02)  # a guest takes time; the runner has to measure it
-        return Outcome(Step.BOOT, "", PASS, 0.0, "up")
+        return Outcome(request.step, "", PASS, 0.0, "up")
 
     events: list[Event] = []
-    kernel.boot = boot  # type: ignore[method-assign]
+    kernel.guest = guest  # type: ignore[method-assign]
     rows = walk(series(ONE), "vmem.probe", events=events)
     started = {(e.patch, e.cell) for e in events if isinstance(e, StepStarted)}
     ended = [(e.patch, e.outcome.cell) for e in events if isinstance(e, StepEnded)]
     assert started <= set(ended)
     assert len(ended) == len(set(ended)) == 7
     assert rows[1]["boot:guest"].seconds >= 0.02
+
+
+def test_guests_of_one_kernel_run_at_once_after_it_has_booted(walk: Any, kernel: Kernel) -> None:
+    both, order = threading.Barrier(2), []
+
+    def guest(request: Any, tick: object) -> Outcome:
+        if request.step is Step.SELFTEST:
+            both.wait(10)  # broken when the other one does not run meanwhile
+        order.append(request.scenario)
+        return Outcome(request.step, "", PASS, 0.0, "up")
+
+    kernel.guest = guest  # type: ignore[method-assign]
+    rows = walk(None, "a", "b", workers=2)
+    assert statuses(rows)[0] == ["PASS"] * 4
+    assert order[0] == "boot"
+
+
+def test_no_guest_is_started_on_a_kernel_that_did_not_boot(walk: Any, kernel: Kernel) -> None:
+    kernel.answers["boot", "zero"] = Outcome(Step.BOOT, "", FAIL, 0.0, "panic")
+    rows = walk(None, "a", "b", workers=2)
+    assert statuses(rows)[0] == ["PASS", "FAIL", "SKIP", "SKIP"]
+    assert [step for step, _ in kernel.calls] == ["build", "boot"]
+
+
+def test_a_config_for_the_tip_leaves_the_other_rows_alone(walk: Any, kernel: Kernel) -> None:
+    config = Config("late", "x86_64", "tinyconfig", "", {}, {}, "other digest")
+    uses = [ConfigUse("guest"), ConfigUse("late", "tip", ())]
+    rows = walk(
+        series(ONE, TWO),
+        plan=plan.make(2, uses, ()),
+        configs={name: replace(config, name=name, digest=name) for name in ("guest", "late")},
+    )
+    assert {n: list(row) for n, row in rows.items()} == {
+        0: ["build:guest", "boot:guest", "build:late", "boot:late"],
+        1: ["apply", "build:guest", "boot:guest"],
+        2: ["apply", "build:guest", "boot:guest", "build:late", "boot:late"],
+    }

@@ -17,7 +17,7 @@ import pytest
 from kvtools import git, process, series
 from kvtools.errors import MachineError, SeriesError
 from kvtools.events import Event, Notice
-from kvtools.model import Expectation, Person, Series
+from kvtools.model import ConfigUse, Expectation, Person, Series
 
 DATA = Path(__file__).parents[1] / "data" / "series"
 LOUDER = DATA / "louder"
@@ -144,7 +144,8 @@ def test_round_trip_of_raw_latin1(tmp_path: Path, apply: Callable[[Series], list
 def test_settings_round_trip(tmp_path: Path) -> None:
     source = copy(tmp_path)
     (source / "series.toml").write_text(
-        'name = "loud"\nbase = "debian-6.1"\nconfigs = ["guest"]\nscenarios = ["boot"]\n'
+        'name = "loud"\nbase = "debian-6.1"\nconfigs = ["guest", "debug"]\nscenarios = ["boot"]\n'
+        '[config.debug]\npatches = "tip"\nscenarios = []\n'
         '[expect."selftest:vmem.probe"]\nfrom = 2\nreason = "the driver comes \\"late\\""\n'
         '[expect."boot:guest"]\nfrom = "never"\nreason = "no driver"\n'
     )
@@ -153,7 +154,9 @@ def test_settings_round_trip(tmp_path: Path) -> None:
         Expectation("selftest:vmem.probe", 2, 'the driver comes "late"'),
         Expectation("boot:guest", None, "no driver"),
     )
-    assert (first.name, first.base, first.configs) == ("loud", "debian-6.1", ("guest",))
+    assert (first.name, first.base, first.configs) == (
+        "loud", "debian-6.1", (ConfigUse("guest"), ConfigUse("debug", "tip", ()))
+    )
     series.to_directory(first, tmp_path / "again")
     again = read(tmp_path / "again")
     for key in ("name", "base", "configs", "scenarios", "expectations"):

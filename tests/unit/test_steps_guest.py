@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The steps ``boot`` and ``selftest``: what they hand on, and when they skip."""
+"""The steps that boot a guest: what they hand on, and when they skip."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,46 +14,82 @@ from kvtools.errors import UserError
 from kvtools.events import no_tick
 from kvtools.guest_session import GuestRequest
 from kvtools.model import Outcome, Status, Step
-from kvtools.steps import boot, selftest
+from kvtools.steps import guest
 
-BOTH = pytest.mark.parametrize(("step", "kind"), [(boot, Step.BOOT), (selftest, Step.SELFTEST)])
+EACH = pytest.mark.parametrize("step", [Step.BOOT, Step.SELFTEST, Step.DUMP])
 
 
-def request(tmp_path: Path, scenario: str, config: str) -> GuestRequest:
+def request(tmp_path: Path, scenario: str, config: str, step: Step = Step.BOOT) -> GuestRequest:
     (tmp_path / "config").write_text(config)
-    return GuestRequest(tmp_path, scenario, "tcg", tmp_path, "HEAD", tmp_path)
+    return GuestRequest(step, tmp_path, scenario, "tcg", tmp_path, "HEAD", tmp_path)
 
 
-@BOTH
-def test_a_kernel_without_the_driver_is_a_skip(
-    tmp_path: Path, step: ModuleType, kind: Step
-) -> None:
-    asked = request(tmp_path, "vmem.probe", "CONFIG_MEMORY_HOTPLUG=y\nCONFIG_MEMORY_HOTREMOVE=y\n")
-    outcome = step.run(asked)
-    assert (outcome.step, outcome.name, outcome.status) == (kind, "vmem.probe", Status.SKIP)
+@EACH
+def test_a_kernel_without_the_driver_is_a_skip(tmp_path: Path, step: Step) -> None:
+    config = "CONFIG_MEMORY_HOTPLUG=y\nCONFIG_MEMORY_HOTREMOVE=y\n"
+    outcome = guest.run(request(tmp_path, "vmem.probe", config, step))
+    assert (outcome.step, outcome.name, outcome.status) == (step, "vmem.probe", Status.SKIP)
     assert outcome.summary == "this kernel has no CONFIG_VIRTIO_MEM"
 
 
-@BOTH
+@EACH
 def test_a_kernel_that_can_is_booted(
-    tmp_path: Path, step: ModuleType, kind: Step, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request(tmp_path, "boot", "", step)
+
+    def ran(scenario: Any, given: GuestRequest, tick: Callable[..., None]) -> Outcome:
+        assert (given, tick) == (asked, no_tick)
+        return Outcome(given.step, scenario.name, Status.PASS, 1.0, "")
+
+    monkeypatch.setattr(guest, "run_cell", ran)
+    assert guest.run(asked).cell == f"{step}:boot"
+
+
+def test_the_key_names_scenario_and_accelerator(tmp_path: Path) -> None:
+    first = guest.inputs(request(tmp_path, "boot", ""))
+    assert first == guest.inputs(request(tmp_path, "boot", ""))
+    assert first != guest.inputs(request(tmp_path, "vmem.probe", ""))
+    with pytest.raises(UserError, match="no scenario 'nope'"):
+        guest.inputs(request(tmp_path, "nope", ""))
+
+
+def failed(*fingerprints: str) -> Outcome:
+    return Outcome(
+        Step.BOOT, "boot", Status.FAIL, 1.0, "bad", fingerprints=fingerprints, evidence=("line",)
+    )
+
+
+GOOD = Outcome(Step.BOOT, "boot", Status.PASS, 1.0, "fine")
+STALL = failed("rcu-stall: INFO: rcu_sched self-detected stall on CPU in cpu_idle")
+
+
+@pytest.mark.parametrize(
+    ("answers", "status"),
+    [
+        ([failed("guest:hang"), GOOD], Status.WARN),
+        ([STALL, GOOD], Status.WARN),
+        ([failed("guest:no-boot"), failed("guest:no-boot")], Status.FAIL),
+        ([failed("guest:hang", "subtest:memory")], Status.FAIL),
+        ([failed("bug: BUG: x", "guest:hang")], Status.FAIL),
+        ([GOOD], Status.PASS),
+    ],
+)
+def test_what_was_only_too_slow_is_run_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[Outcome], status: Status
 ) -> None:
     asked = request(tmp_path, "boot", "")
+    out = tmp_path / "out"
+    out.mkdir()
+    left = list(answers)
 
-    def ran(of: Step, scenario: Any, given: GuestRequest, tick: Callable[..., None]) -> Outcome:
-        assert (given, tick) == (asked, no_tick)
-        return Outcome(of, scenario.name, Status.PASS, 1.0, "")
+    def ran(scenario: Any, given: GuestRequest, tick: Callable[..., None]) -> Outcome:
+        (given.out / "console.log").write_text(f"{len(left)}")
+        return left.pop(0)
 
-    monkeypatch.setattr(step, "run_cell", ran)
-    assert step.run(asked).cell == f"{kind}:boot"
-
-
-@BOTH
-def test_the_key_names_scenario_and_accelerator(
-    tmp_path: Path, step: ModuleType, kind: Step
-) -> None:
-    first = step.inputs(request(tmp_path, "boot", ""))
-    assert first == step.inputs(request(tmp_path, "boot", ""))
-    assert first != step.inputs(request(tmp_path, "vmem.probe", ""))
-    with pytest.raises(UserError, match="no scenario 'nope'"):
-        step.inputs(request(tmp_path, "nope", ""))
+    monkeypatch.setattr(guest, "run_cell", ran)
+    outcome = guest.run(replace(asked, out=out))
+    assert (outcome.status, left) == (status, [])
+    if status is Status.WARN:
+        assert outcome.evidence == ("line",) and "after: bad" in outcome.summary
+        assert (out / "first-try/console.log").read_text() == "2"

@@ -52,6 +52,10 @@ class Session:
 
     def run(self) -> RunReport:
         """Run to the end and return the report. Raises Interrupted, after storing what there is."""
+        with self.store.running(self.request.run_id):
+            return self._run()
+
+    def _run(self) -> RunReport:
         started, clock = datetime.now(UTC), time.monotonic()
         self._watch(self._started())
         executor = ThreadPoolExecutor(self.request.guests, thread_name_prefix="guest")

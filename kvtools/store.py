@@ -27,6 +27,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from kvtools.errors import MachineError
 from kvtools.model import Outcome, Owner, Status, Step
 
@@ -100,7 +102,9 @@ class Store:
         """The newest stored outcome of that key, marked as reused; None if there is none."""
         for directory in reversed(self._generations(outcome_key)):
             try:
-                data = json.loads((directory / "outcome.json").read_bytes())
+                file = directory / "outcome.json"
+                data = json.loads(file.read_bytes())
+                os.utime(file)  # when it was last of use, see entries()
                 return replace(decode(data, directory), reused=True)
             except (OSError, ValueError, KeyError, TypeError):
                 continue  # pruned meanwhile, or written by another version
@@ -184,6 +188,46 @@ class Store:
             file.write(json.dumps(entry).encode("utf-8", "surrogateescape") + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+    @contextlib.contextmanager
+    def running(self, run_id: str) -> Iterator[None]:
+        """Mark a run as under way; the mark goes with the process, even after SIGKILL."""
+        with _disk(self.root):
+            lock = FileLock(self.run_directory(run_id) / "lock")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def is_running(self, run_id: str) -> bool:
+        """Whether a process is at work on that run now."""
+        path = self.root / "runs" / run_id / "lock"
+        if not path.exists():
+            return False
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    # What it holds
+
+    def entries(self) -> Iterator[tuple[Path, float]]:
+        """Every stored outcome's directory and when it was last of use (seconds since 1970)."""
+        for directory in (self.root / "outcomes").glob("*/*"):
+            with contextlib.suppress(OSError):  # pruned meanwhile
+                yield directory, (directory / "outcome.json").stat().st_mtime
+
+    def forget(self, directory: Path) -> None:
+        """Remove a stored outcome; never half of it is seen."""
+        with _disk(self.root):
+            grave = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
+            with contextlib.suppress(FileNotFoundError):
+                directory.rename(grave / directory.name)
+        shutil.rmtree(grave, ignore_errors=True)
 
     # How long cells took, for the time left
 

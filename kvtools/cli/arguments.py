@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     _shell(commands)
     _runs(commands)
     _report(commands)
+    _cache(commands)
     _doctor(commands)
     _completion(commands)
     return top
@@ -188,6 +190,23 @@ def _report(commands: Commands) -> None:
     command.add_argument("--junit", metavar="FILE", help="write JUnit XML (- for stdout)")
 
 
+def _cache(commands: Commands) -> None:
+    command = _add(
+        commands,
+        "cache",
+        "show what kvtools keeps on the disk, and remove what was not used for longest",
+        "examples:\n  kvtools cache\n  kvtools cache prune --limit 20G --dry-run\n",
+    )
+    actions = command.add_subparsers(dest="action", metavar="ACTION")
+    prune = actions.add_parser(
+        "prune",
+        help="remove stored outcomes, then worktrees with objects, then old versions of bases, "
+        "until no more than the limit is left; runs and their reports stay",
+    )
+    prune.add_argument("--limit", required=True, type=_size, metavar="SIZE", help="as in 20G, 500M")
+    prune.add_argument("--dry-run", action="store_true", help="only tell what would go")
+
+
 def _doctor(commands: Commands) -> None:
     _add(commands, "doctor", "tell what is missing or slow on this machine, and what mends it")
 
@@ -200,6 +219,13 @@ def _completion(commands: Commands) -> None:
         'examples:\n  eval "$(./kv completion bash)"\n',
     )
     command.add_argument("shell", choices=("bash", "zsh", "fish"))
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 20G")
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
 def _positive(text: str) -> int:

@@ -22,7 +22,8 @@ def run(arguments: Namespace) -> int:
 
 def _line(store: Store, run_id: str) -> str:
     if not store.report_file(run_id).exists():
-        return f"{run_id:18} stopped before its end"
+        state = "under way" if store.is_running(run_id) else "stopped before its end"
+        return f"{run_id:18} {state}"
     try:
         report = load(store.report_file(run_id))
     except UserError as error:

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What kvtools keeps on the disk, and what of it can go.
+
+Everything here can be made again: stored outcomes, worktrees with their objects, and the
+repositories of kernel versions that a newer one has replaced. Runs and reports are kept.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from kvtools.store import Store
+
+
+class Kind(IntEnum):
+    """In the order in which it goes: the cheapest to make again first."""
+
+    OUTCOME = 1
+    OBJECTS = 2
+    BASE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``size`` in bytes on the disk, ``used`` in seconds since 1970; ``needed``: must stay."""
+
+    kind: Kind
+    path: Path
+    size: int
+    used: float
+    needed: bool = False
+
+
+def survey(store: Store, cache: Path) -> tuple[Entry, ...]:
+    """Everything that is kept, in no order.
+
+    What a run under way may have used is needed, and so is the newest version of a base.
+    """
+    since = _oldest_running(store)
+    outcomes = (
+        Entry(Kind.OUTCOME, path, disk_size(path), used, used >= since)
+        for path, used in store.entries()
+    )
+    return (*outcomes, *_bases(cache))
+
+
+def _oldest_running(store: Store) -> float:
+    starts = [
+        (store.root / "runs" / run_id / "lock").stat().st_mtime
+        for run_id in store.runs()
+        if store.is_running(run_id)
+    ]
+    return min(starts, default=float("inf"))
+
+
+def _bases(cache: Path) -> Iterator[Entry]:
+    for base in sorted(p for p in (cache / "bases").glob("*") if p.is_dir()):
+        versions = [p for p in base.iterdir() if (p / "source.json").is_file()]
+        newest = max((p.stat().st_mtime for p in versions), default=0.0)
+        for version in versions:
+            jobs = [p for p in (version / "jobs").glob("*") if p.is_dir()]
+            for job in jobs:
+                yield Entry(Kind.OBJECTS, job, disk_size(job), _used(job), _locked(job))
+            used = version.stat().st_mtime
+            busy = used == newest or _locked(version) or any(map(_locked, jobs))
+            yield Entry(Kind.BASE, version, disk_size(version, leave_out="jobs"), used, busy)
+
+
+def _used(job: Path) -> float:
+    marks = [p for p in (job / "lock.pid", job / "lock", job) if p.exists()]
+    return marks[0].stat().st_mtime
+
+
+def _locked(directory: Path) -> bool:
+    """Whether another kvtools holds the lock of a worktree or base."""
+    file = directory / "lock"
+    if not file.exists():
+        return False
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def disk_size(directory: Path, leave_out: str = "") -> int:
+    """Bytes that the files below a directory take; of hard links only the first counts."""
+    total, seen = 0, set()
+    for folder, folders, files in os.walk(directory):
+        if leave_out and Path(folder) == directory:
+            folders[:] = [f for f in folders if f != leave_out]
+        for name in files:
+            try:
+                info = os.lstat(f"{folder}/{name}")
+            except OSError:
+                continue
+            if info.st_ino not in seen:
+                seen.add(info.st_ino)
+                total += info.st_blocks * 512
+    return total
+
+
+def choose(entries: Iterable[Entry], limit: int) -> tuple[Entry, ...]:
+    """What has to go so that ``limit`` bytes are kept: by kind, least recently used first.
+
+    A base goes with its worktrees, so it goes only after them. Pure.
+    """
+    every = list(entries)
+    over = sum(e.size for e in every) - limit
+    going: list[Entry] = []
+    for entry in sorted(every, key=lambda e: (e.kind, e.used)):
+        if over <= 0:
+            break
+        if not entry.needed:
+            going.append(entry)
+            over -= entry.size
+    return tuple(going)
+
+
+def remove(entries: Sequence[Entry], store: Store) -> None:
+    """Remove them; a worktree that somebody has taken meanwhile is left."""
+    for entry in entries:
+        if entry.kind is Kind.OUTCOME:
+            store.forget(entry.path)
+        else:
+            _remove_locked(entry.path)
+
+
+def _remove_locked(directory: Path) -> None:
+    try:
+        with FileLock(directory / "lock", timeout=0):
+            for path in directory.iterdir():
+                if path.name not in ("lock", "lock.pid"):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    except Timeout:
+        pass

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -56,7 +57,7 @@ class Session:
             return self._run()
 
     def _run(self) -> RunReport:
-        started, clock = datetime.now(UTC), time.monotonic()
+        started, clock, worked = datetime.now(UTC), time.monotonic(), process.worked()
         self._watch(self._started())
         executor = ThreadPoolExecutor(self.request.guests, thread_name_prefix="guest")
         try:
@@ -68,7 +69,11 @@ class Session:
             raise
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
-        report = self._report(rows, started.isoformat(timespec="seconds"), clock)
+        seconds = time.monotonic() - clock
+        report = replace(
+            self._report(rows, started.isoformat(timespec="seconds"), seconds),
+            own_seconds=max(0.0, seconds - (process.worked() - worked)),
+        )
         try:
             self.store.put_report(report.id, dumps(report))
             self.store.remember_timings(seconds_by_cell(rows))
@@ -97,12 +102,14 @@ class Session:
     def _subject(self, number: int) -> str:
         return self.request.patch(number).subject if number else BASE_SUBJECT
 
-    def _report(self, rows: tuple[RowResult, ...], started: str, clock: float) -> RunReport:
+    def _report(
+        self, rows: tuple[RowResult, ...], started: str, seconds: float
+    ) -> RunReport:
         request = self.request
         return RunReport(
             id=request.run_id,
             started=started,
-            seconds=time.monotonic() - clock,
+            seconds=seconds,
             status=_status(rows),
             accel=AccelHead(request.accel.name, request.accel.reason),
             host=_host(request),

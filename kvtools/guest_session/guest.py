@@ -188,7 +188,11 @@ class Guest:
         )
         self._child = self._stack.enter_context(
             process.spawn(
-                argv, log=self.out / "qemu.log", env=vng.environment(places), limit=CONSOLE_LIMIT
+                argv,
+                log=self.out / "qemu.log",
+                env=vng.environment(places),
+                limit=CONSOLE_LIMIT,
+                work=True,
             )
         )
         self.qmp = self._connect(lambda: Qmp(places.qmp))

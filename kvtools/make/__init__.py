@@ -123,7 +123,7 @@ def _make(tree: Tree, targets: Sequence[str], *, deadline: float, log: Path, job
           variables: Mapping[str, str] | None = None) -> process.Completed:
     return process.run(
         make_args(tree, targets, jobs=jobs, variables=variables), deadline=max(deadline, 0.1),
-        env=FIXED_ENV, log=log, on_line=on_line, check=False, merge=True)
+        env=FIXED_ENV, log=log, on_line=on_line, check=False, merge=True, work=True)
 
 
 def image_path(tree: Tree) -> Path:

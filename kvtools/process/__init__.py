@@ -14,6 +14,7 @@ from kvtools.process.child import Child, foreground, spawn
 from kvtools.process.completed import Completed, run
 from kvtools.process.environ import command_line
 from kvtools.process.spawner import environment, reopen, stop_all, which
+from kvtools.process.stopwatch import WORK
 
 __all__ = [
     "Child",
@@ -26,4 +27,10 @@ __all__ = [
     "spawn",
     "stop_all",
     "which",
+    "worked",
 ]
+
+
+def worked() -> float:
+    """Seconds so far in which a program started with ``work`` ran; compare two readings."""
+    return WORK.seconds()

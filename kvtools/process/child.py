@@ -18,6 +18,7 @@ from kvtools.errors import Interrupted, MachineError
 from kvtools.process import keeper
 from kvtools.process.capture import CHUNK, LIMIT, Sinks
 from kvtools.process.spawner import SPAWNER, Argv, Popen, ends, kill, program, too_late
+from kvtools.process.stopwatch import WORK
 
 LINGER = 1.0  # seconds for the output to end once every process is dead
 
@@ -25,13 +26,18 @@ LINGER = 1.0  # seconds for the output to end once every process is dead
 class Child:
     """A program that runs beside us; a context manager that kills its whole tree on exit."""
 
-    def __init__(self, words: Sequence[str], child: Popen, token: bytes, sinks: Sinks) -> None:
+    def __init__(
+        self, words: Sequence[str], child: Popen, token: bytes, sinks: Sinks, *, work: bool
+    ) -> None:
         self.argv = tuple(words)
         self.pid = child.pid
         self._child = child
         self._token = token
         self._sinks = sinks
         self._failure: MachineError | None = None
+        self._work = work
+        if work:
+            WORK.begin()
         self._thread = threading.Thread(target=self._drain, name=program(words), daemon=True)
         self._thread.start()
 
@@ -48,6 +54,8 @@ class Child:
         finally:
             self._child.stdout.close()
             self._sinks.close()
+            if self._work:
+                WORK.end()
 
     def poll(self) -> int | None:
         """The exit status (negative: the signal), None while it runs.
@@ -101,10 +109,12 @@ def spawn(
     stdin: int = subprocess.DEVNULL,
     pass_fds: Sequence[int] = (),
     limit: int = LIMIT,
+    work: bool = False,
 ) -> Child:
     """Start a program whose output is appended to ``log``, at most ``limit`` bytes of it.
 
-    ``stdin`` and ``pass_fds`` are file descriptors. Raises as :func:`run` does at its start.
+    ``stdin`` and ``pass_fds`` are file descriptors, ``work`` as for :func:`run`. Raises as
+    :func:`run` does at its start.
     """
     sinks = Sinks(log, None, limit, memory=False)
     try:
@@ -118,7 +128,7 @@ def spawn(
     except BaseException:
         sinks.close()
         raise
-    return Child([str(word) for word in argv], child, token, sinks)
+    return Child([str(word) for word in argv], child, token, sinks, work=work)
 
 
 def foreground(

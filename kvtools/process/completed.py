@@ -17,6 +17,7 @@ from kvtools.errors import Interrupted, ToolFailed
 from kvtools.process import keeper
 from kvtools.process.capture import CHUNK, LIMIT, Sinks
 from kvtools.process.spawner import SPAWNER, Argv, Popen, ends, kill, program, too_late
+from kvtools.process.stopwatch import WORK
 
 LOOK = 0.1  # seconds between looks at a program whose pipes are silent
 LINGER = 1.0  # seconds for the pipes to close once every process is dead
@@ -104,12 +105,14 @@ def run(
     check: bool = True,
     merge: bool = False,
     limit: int = LIMIT,
+    work: bool = False,
 ) -> Completed:
     """Run a program to its end, or for ``deadline`` seconds from now.
 
     ``env`` is merged over :func:`environment`. ``log``: standard output and error are
     appended to this file as they come. ``merge``: standard error goes into ``stdout``.
     ``on_line`` sees each line of both. ``limit`` bytes are kept of each output and of the log.
+    ``work``: what kvtools exists to run (make, a check), see :func:`worked`.
 
     Raises :class:`ToolMissing`; :class:`ToolTimeout`; :class:`ToolFailed` on a non-zero
     status unless ``check`` is off; :class:`Interrupted` after :func:`stop_all`;
@@ -118,6 +121,8 @@ def run(
     words = tuple(str(word) for word in argv)
     begun = time.monotonic()
     with ExitStack() as stack:
+        if work:
+            stack.enter_context(WORK.running())
         sinks = Sinks(log, on_line, limit)
         stack.callback(sinks.close)
         feed = subprocess.DEVNULL if stdin is None else subprocess.PIPE

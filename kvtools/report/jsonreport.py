@@ -61,6 +61,7 @@ def _run_to_json(report: RunReport) -> dict[str, Json]:
         "id": report.id,
         "started": report.started,
         "seconds": report.seconds,
+        "own_seconds": report.own_seconds,
         "accel": report.accel.name,
         "accel_reason": report.accel.reason,
         "host": {
@@ -187,6 +188,7 @@ def _report(document: Mapping[str, Json]) -> RunReport:
         command=tuple(run["command"]),
         expectations=tuple(Expectation(**item) for item in run["expectations"]),
         notices=tuple(run["notices"]),
+        own_seconds=run.get("own_seconds"),
     )
 
 

@@ -99,6 +99,7 @@ class RunReport:
     """One run. ``started`` is UTC in ISO 8601, ``seconds`` its wall time.
 
     ``rows`` begin with the base; ``command`` is the command line as typed;
+    ``own_seconds`` of it neither make nor a check nor a guest ran, None where nobody looked.
     ``expectations`` say why a SKIP is right; ``notices`` are what the user was told.
     """
 
@@ -114,6 +115,7 @@ class RunReport:
     command: tuple[str, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     notices: tuple[str, ...] = ()
+    own_seconds: float | None = None
 
     @property
     def cells(self) -> tuple[str, ...]:

@@ -51,10 +51,19 @@ def header(report: RunReport, columns: int = 80) -> str:
         f"base   {base.name} {base.version}, commit {base.commit[:12]}, {base.origin}",
         f"host   {report.host.cores} cores, accel {report.accel.name}{reason}"
         + (f", {tools}" if tools else ""),
-        f"run    {report.id}, started {report.started}, took {short_time(report.seconds)}",
+        f"run    {report.id}, started {report.started}, took {short_time(report.seconds)}"
+        + _own_share(report),
     ]
     lines += [f"note   {notice}" for notice in report.notices]
     return "\n".join(piece for line in lines for piece in fold(printable(line), columns, " " * 7))
+
+
+def _own_share(report: RunReport) -> str:
+    """What of the time is ours; of a run that only read stored outcomes it says nothing."""
+    own, total = report.own_seconds, report.seconds
+    if own is None or total < 60 or own > total / 2:
+        return ""
+    return f", {100 * own / total:.1f}% of it outside make, checks and guests"
 
 
 def matrix(report: RunReport, columns: int = 80, *, ascii_only: bool = False) -> str:

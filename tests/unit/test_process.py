@@ -446,3 +446,15 @@ def test_command_line_form() -> None:
     line = process.command_line(["make", "-j2", "a b"], cwd="/src", env={"V": "1 2"})
     assert line == "cd /src && V='1 2' make -j2 'a b'"
     assert shlex.split(process.command_line(["a", "b c"])) == ["a", "b c"]
+
+
+def test_the_time_of_programs_that_work_counts_once_when_they_overlap(tmp_path: Path) -> None:
+    before = process.worked()
+    process.run(["sleep", "0.2"], deadline=10)
+    assert process.worked() == before, "git and the like are kvtools' own time"
+    start = time.monotonic()
+    with process.spawn(["sleep", "0.4"], log=tmp_path / "log", work=True):
+        process.run(["sleep", "0.3"], deadline=10, work=True)
+    both = process.worked() - before
+    assert 0.3 <= both <= time.monotonic() - start
+    assert process.worked() - before == both, "nothing runs any more"

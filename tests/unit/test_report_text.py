@@ -16,7 +16,7 @@ from kvtools.report import matrix, printable, render, resolve, verdict_line
 from kvtools.report.layout import arrange, heads, short_time
 from kvtools.report.printable import fold, pad, shorten, valid_unicode, width
 from kvtools.report.select import selector
-from kvtools.report.text import problems, rows, skips
+from kvtools.report.text import header, problems, rows, skips
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\r\x9b31m\u202etxt.exe\u2066\x00\udcff\n[/red]"
 
@@ -283,3 +283,10 @@ def test_resolve_refuses(wanted: str, says: str) -> None:
     with pytest.raises(UserError) as caught:
         resolve(reports.twelve(), wanted)
     assert says in str(caught.value)
+
+
+def test_the_header_tells_how_much_of_a_long_run_was_our_own() -> None:
+    report = replace(reports.twelve(), seconds=100.0, own_seconds=1.5)
+    assert "1.5% of it outside make, checks and guests" in header(report, 200)
+    for quiet in (replace(report, own_seconds=None), replace(report, seconds=5.0)):
+        assert "outside make" not in header(quiet, 200)

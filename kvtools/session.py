@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,9 +16,9 @@ from importlib.metadata import version
 from kvtools import process, runner, verdict
 from kvtools.errors import Interrupted, MachineError
 from kvtools.events import Emit, Event, Notice, RunEnded, RunStarted
-from kvtools.model import Status
+from kvtools.model import Outcome, Status
 from kvtools.report import Accel as AccelHead
-from kvtools.report import BaseHead, Host, Row, RunReport, SeriesHead, dumps
+from kvtools.report import BaseHead, Host, Row, RunReport, SeriesHead, dumps, load
 from kvtools.request import RowResult, RunRequest, seconds_by_cell
 from kvtools.store import Store
 
@@ -34,6 +36,28 @@ def new_id(store: Store) -> str:
         number += 1
         name = f"{stamp}.{number}"
     return name
+
+
+def read(store: Store, run_id: str) -> RunReport:
+    """The report of a run; of one that did not end, what its journal has.
+
+    Raises UserError when there is nothing to read.
+    """
+    if store.report_file(run_id).exists() or not store.head_file(run_id).exists():
+        return load(store.report_file(run_id))
+    head = load(store.head_file(run_id))
+    found: dict[int, dict[str, Outcome]] = {}
+    for number, outcome in store.journalled(run_id):
+        found.setdefault(number, {})[outcome.cell] = outcome
+    rows = tuple(replace(r, outcomes=tuple(found.get(r.number, {}).values())) for r in head.rows)
+    state = "is still under way" if store.is_running(run_id) else "was stopped before its end"
+    return replace(
+        head,
+        rows=rows,
+        seconds=sum(o.seconds for row in rows for o in row.outcomes if not o.reused),
+        status=_status_of((row.number, row.outcomes) for row in rows),
+        notices=(*head.notices, f"this run {state}: what ended is shown"),
+    )
 
 
 class Session:
@@ -59,6 +83,7 @@ class Session:
     def _run(self) -> RunReport:
         started, clock, worked = datetime.now(UTC), time.monotonic(), process.worked()
         self._watch(self._started())
+        self._put_head(started.isoformat(timespec="seconds"))
         executor = ThreadPoolExecutor(self.request.guests, thread_name_prefix="guest")
         try:
             rows = runner.run(self.request, self.store, executor, self._watch)
@@ -81,6 +106,12 @@ class Session:
             self._watch(Notice(f"the report was not stored: {error}", level="warning"))
         self._watch(RunEnded(report.id, report.status, report.seconds))
         return report
+
+    def _put_head(self, started: str) -> None:
+        """So that a run that is killed can be read; a full disk is told by what needs room."""
+        rows = tuple(RowResult(number, None, ()) for number in self.request.plan.rows)
+        with contextlib.suppress(MachineError):
+            self.store.put_head(self.request.run_id, dumps(self._report(rows, started, 0.0)))
 
     def _started(self) -> RunStarted:
         request = self.request
@@ -110,7 +141,7 @@ class Session:
             id=request.run_id,
             started=started,
             seconds=seconds,
-            status=_status(rows),
+            status=_status_of((row.number, row.outcomes) for row in rows),
             accel=AccelHead(request.accel.name, request.accel.reason),
             host=_host(request),
             series=_series_head(request),
@@ -131,9 +162,10 @@ class Session:
         )
 
 
-def _status(rows: tuple[RowResult, ...]) -> Status:
-    base = [o for row in rows if row.number == 0 for o in row.outcomes]
-    return verdict.overall(base, [o for row in rows if row.number for o in row.outcomes])
+def _status_of(rows: Iterable[tuple[int, tuple[Outcome, ...]]]) -> Status:
+    found = list(rows)
+    base = [o for number, outcomes in found if number == 0 for o in outcomes]
+    return verdict.overall(base, [o for number, outcomes in found if number for o in outcomes])
 
 
 def _series_head(request: RunRequest) -> SeriesHead:

@@ -177,6 +177,25 @@ class Store:
         with _disk(self.root):
             replace_file(self.report_file(run_id), text)
 
+    def put_head(self, run_id: str, text: str) -> None:
+        """Store what is known of a run at its start: a report without outcomes."""
+        with _disk(self.root):
+            replace_file(self.run_directory(run_id) / "head.json", text)
+
+    def head_file(self, run_id: str) -> Path:
+        """Where :meth:`put_head` wrote."""
+        return self.root / "runs" / run_id / "head.json"
+
+    def journalled(self, run_id: str) -> Iterator[tuple[int, Outcome]]:
+        """The (row, judged outcome) of a run so far, in the order in which they ended."""
+        with contextlib.suppress(FileNotFoundError):
+            lines = (self.root / "runs" / run_id / "journal.jsonl").read_bytes().splitlines()
+            for line in lines:
+                with contextlib.suppress(ValueError, KeyError, TypeError):  # cut off by a kill
+                    entry = json.loads(line)
+                    where = Path(entry["directory"]) if entry["directory"] else None
+                    yield entry["row"], decode(entry["outcome"], where)
+
     def runs(self) -> list[str]:
         """The ids of all runs, oldest first."""
         return sorted(p.name for p in (self.root / "runs").iterdir() if p.is_dir())

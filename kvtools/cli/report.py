@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from kvtools import paths
+from kvtools import paths, session
 from kvtools.cli.write import check_writable, write
 from kvtools.console import show_report, write_result
 from kvtools.errors import UserError
@@ -19,7 +19,7 @@ def run(arguments: Namespace) -> int:
     run_id = arguments.run_id or _newest(store)
     if run_id not in store.runs():
         raise UserError(f"there is no run {run_id}", fix="kvtools runs lists them")
-    report = load(store.report_file(run_id))
+    report = session.read(store, run_id)
     if arguments.log and not arguments.cell:
         raise UserError("--log prints the log of one cell", fix="name it with --cell")
     if arguments.cell:

@@ -69,6 +69,11 @@ class Diagnostic:
     lines: tuple[str, ...]
 
 
+def without_positions(text: str) -> str:
+    """A message without what moves when unrelated lines do: the text of its identity."""
+    return " ".join(_CLONE.sub("", _POSITION.sub("", text)).split())
+
+
 def parse(text: str, root: Path) -> tuple[Finding, ...]:
     """The errors and warnings in the output of make, each once, in order.
 
@@ -232,7 +237,7 @@ class _Reader:
     def _made(self, tool: str, severity: str, file: str, line: int, function: str,
               message: str) -> tuple[Finding, str]:
         text = message.replace("`", "'").replace(f"{self._root}/", "").strip()
-        identity = " ".join(_CLONE.sub("", _POSITION.sub("", text)).split())
+        identity = without_positions(text)
         path = self._path(file) if file else ""
         return Finding(tool, severity, path, line, _CLONE.sub("", function), identity), text
 

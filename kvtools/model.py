@@ -45,6 +45,14 @@ class Step(StrEnum):
     DUMP = "dump"
 
 
+class Level(StrEnum):
+    """How grave a finding of a check is: a NAK or a broken build, taste or a hint, nothing."""
+
+    FAIL = "fail"
+    WARN = "warn"
+    IGNORE = "ignore"
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """A name and an address as in ``From:`` or a trailer."""
@@ -108,13 +116,32 @@ class ConfigUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """``[severity."check.RULE"]``: a level of the author's for a rule, with the printed reason."""
+
+    rule: str
+    level: Level
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """What ``series.toml`` says of checks: folders of more of them, levels, options by check."""
+
+    folders: tuple[Path, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    options: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """A patch series from any source.
 
     ``patches`` in the order of application; ``base_commit``, ``change_id`` and
     ``prerequisites`` as in git format-patch's and b4's trailers. ``base``,
     ``configs``, ``scenarios`` and ``expectations`` come from ``series.toml`` and
-    are empty where there is none.
+    are empty where there is none, as is ``checks``. ``previous`` are the mails of the last
+    revision where the source holds it.
     """
 
     name: str
@@ -130,6 +157,8 @@ class Series:
     configs: tuple[ConfigUse, ...] = ()
     scenarios: tuple[str, ...] = ()
     expectations: tuple[Expectation, ...] = ()
+    checks: CheckSettings = CheckSettings()
+    previous: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

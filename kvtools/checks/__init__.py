@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from kvtools.checks.declaration import FILE, Check, Level, Scope, load
+from kvtools.checks.declaration import FILE, Check, Scope, load
 from kvtools.errors import ConfigError
 
-__all__ = ["FILE", "OWN", "Check", "Level", "Scope", "available", "load"]
+__all__ = ["FILE", "OWN", "Check", "Scope", "available", "load"]
 
 OWN = Path(__file__).parent
 """Where the checks of kvtools itself are."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kvtools.errors import ConfigError
-from kvtools.model import Json
+from kvtools.model import Json, Level
 from kvtools.sources import digest_of
 
 FILE = "check.toml"
@@ -25,14 +25,6 @@ class Scope(StrEnum):
     PATCH = "patch"
     OBJECTS = "objects"
     SERIES = "series"
-
-
-class Level(StrEnum):
-    """How grave a finding is: a NAK or a broken build, taste or a hint, nothing."""
-
-    FAIL = "fail"
-    WARN = "warn"
-    IGNORE = "ignore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +44,7 @@ class Check:
     programs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     tree: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     deadline: float = 60.0
     cost: float = 1.0
     volatile: bool = False
@@ -64,17 +57,16 @@ class Check:
         """Whether a touched file is one this check looks at."""
         return not self.files or any(fnmatchcase(path, pattern) for pattern in self.files)
 
-    def level(self, rule: str) -> Level:
-        """The level of a finding of ``rule`` by this declaration."""
-        for pattern, level in self.severities:
-            if fnmatchcase(rule, pattern):
-                return level
-        return self.severity
+    def level(self, rule: str) -> Level | None:
+        """The level that this declaration gives to a rule by name; None when it does not."""
+        return next((lv for pattern, lv in self.severities if fnmatchcase(rule, pattern)), None)
 
 
+_LISTS = ("files", "programs", "packages", "tree", "reads")
 _TYPES: Mapping[str, Any] = {
     "description": str, "scope": str, "program": str, "files": list, "compares": bool,
-    "programs": list, "packages": list, "tree": list, "deadline": (int, float),
+    "programs": list, "packages": list, "tree": list, "reads": list,
+    "deadline": (int, float),
     "cost": (int, float), "volatile": bool, "severity": str, "severities": dict, "options": dict,
 }
 
@@ -90,7 +82,7 @@ def load(folder: Path) -> Check:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     _typed(path, data)
-    lists = {key: tuple(data.get(key, ())) for key in ("files", "programs", "packages", "tree")}
+    lists = {key: tuple(data.get(key, ())) for key in _LISTS}
     return Check(
         name=folder.name,
         folder=folder,

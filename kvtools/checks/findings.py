@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from kvtools.checks.declaration import Check, Level
+from kvtools.checks.declaration import Check
 from kvtools.checks.program import Finding
-from kvtools.model import Json
+from kvtools.model import Json, Level, Override
 from kvtools.warnings import without_positions
 
 Identity = tuple[str, str, str, str]
@@ -30,15 +30,6 @@ class State(StrEnum):
     MOVED = "moved"
     OLD = "pre-existing"
     FIXED = "fixed"
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """``[severity."check.RULE"]`` of series.toml: a level of the author's, with the reason."""
-
-    rule: str
-    level: Level
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +167,14 @@ def _carried(finding: Finding) -> tuple[str, str, str]:
 def judge(
     check: Check, found: Iterable[tuple[Finding, State]], overrides: Iterable[Override]
 ) -> tuple[Judged, ...]:
-    """Findings with their levels: the author's override, the program's, the declaration's."""
+    """Findings with their levels: by the author's override, by rule, by the program, by default."""
     own = [o for o in overrides if _concerns(o, check.name)]
     result = []
     for finding, state in found:
         full = f"{check.name}.{finding.rule}"
         override = next((o for o in own if fnmatchcase(full, o.rule) or o.rule == check.name), None)
-        level = Level(finding.severity) if finding.severity else check.level(finding.rule)
+        said = Level(finding.severity) if finding.severity else check.severity
+        level = check.level(finding.rule) or said
         result.append(Judged(finding, state, override.level if override else level, override))
     return tuple(result)
 

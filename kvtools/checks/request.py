@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvtools.checks.declaration import Check
-from kvtools.checks.findings import Override, Side
+from kvtools.checks.findings import Side
 from kvtools.checks.program import Touched
-from kvtools.model import Json
+from kvtools.model import Json, Override
 
 SCHEMA = 1
 

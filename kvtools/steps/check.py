@@ -13,11 +13,9 @@ import time
 from collections.abc import Iterable, Sequence
 
 from kvtools import process
-from kvtools.checks import Level
 from kvtools.checks.enclosing import SUFFIXES, function_of
 from kvtools.checks.findings import (
     Judged,
-    Override,
     ProtocolError,
     Said,
     Side,
@@ -31,7 +29,7 @@ from kvtools.checks.program import SKIP, Finding
 from kvtools.checks.request import AFTER, BEFORE, CheckRequest
 from kvtools.errors import ToolTimeout
 from kvtools.events import Tick, no_tick
-from kvtools.model import Json, Outcome, Owner, Status, Step
+from kvtools.model import Json, Level, Outcome, Override, Owner, Status, Step
 
 LOG = "check.log"
 REQUEST = "request.json"

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 
 from kvtools import checks
-from kvtools.checks.declaration import Level
 from kvtools.checks.enclosing import function_of
-from kvtools.checks.findings import Override, ProtocolError, State, compare, parse
+from kvtools.checks.findings import ProtocolError, State, compare, parse
 from kvtools.checks.program import Finding, Touched
 from kvtools.checks.request import CheckRequest, Mails
 from kvtools.errors import ConfigError
-from kvtools.model import Outcome, Status
+from kvtools.model import Level, Outcome, Override, Status
 from kvtools.steps import check as step
 
 TOML = 'description = "x"\nscope = "patch"\nprogram = "check"\n'

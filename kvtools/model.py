@@ -157,7 +157,7 @@ class Series:
     configs: tuple[ConfigUse, ...] = ()
     scenarios: tuple[str, ...] = ()
     expectations: tuple[Expectation, ...] = ()
-    checks: CheckSettings = CheckSettings()
+    checks: CheckSettings = field(default_factory=CheckSettings)
     previous: tuple[bytes, ...] = field(default=(), repr=False)
 
 

@@ -40,6 +40,11 @@ def home(environ: Mapping[str, str] = os.environ) -> Home:
     )
 
 
+def config(environ: Mapping[str, str] = os.environ) -> Path:
+    """The user's ``config.toml``; it need not be there."""
+    return _xdg(environ, "XDG_CONFIG_HOME", ".config") / "kvtools" / "config.toml"
+
+
 def _xdg(environ: Mapping[str, str], name: str, default: str) -> Path:
     value = environ.get(name, "")
     # XDG Base Directory Specification: a relative path is invalid and to be ignored.

@@ -13,14 +13,30 @@ from kvtools.model import ConfigUse, Step, cell_of
 GUEST_STEPS = (Step.BOOT, Step.SELFTEST, Step.DUMP)
 
 
+PATCH, OBJECTS, SERIES = "patch", "objects", "series"
+"""Scopes of a check, see :class:`kvtools.checks.Scope`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckUse:
+    """A check by name, and when it runs: a scope as above."""
+
+    name: str
+    scope: str
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A column of the matrix. ``config`` and ``scenario`` are empty where a step has none."""
+    """A column of the matrix. ``config`` and ``scenario`` are empty where a step has none.
+
+    ``scope`` is that of a check.
+    """
 
     step: Step
     name: str = ""
     config: str = ""
     scenario: str = ""
+    scope: str = ""
 
     def __str__(self) -> str:
         return cell_of(self.step, self.name)
@@ -50,6 +66,8 @@ class RunPlan:
         """Whether a cell is wanted on a row; the base has nothing applied."""
         if cell.step is Step.APPLY:
             return row > 0
+        if cell.step is Step.CHECK and (row == 0 or (cell.scope == SERIES and row != self.last)):
+            return False
         return row in self.limits.get(cell.config, self.rows)
 
     def builds(self) -> Iterator[tuple[int, str]]:
@@ -106,6 +124,7 @@ def make(
     configs: Sequence[ConfigUse],
     scenarios: Sequence[str],
     *,
+    checks: Sequence[CheckUse] = (),
     patches: str = "all",
     only: Sequence[str] = (),
 ) -> RunPlan:
@@ -113,20 +132,26 @@ def make(
 
     The first config gives the plain scenario names; the cells of another config ``c`` are
     called ``scenario@c``. ``only`` are ``STEP`` or ``STEP:NAME`` filters; what a chosen cell needs
-    (apply, its build, its boot) stays. A config for some patches only is built on the base and on
+    (apply, its build, its boot) stays; ``check:patch``, ``check:objects`` and ``check:series``
+    choose all checks of a scope. ``checks`` of the series are made when its last patch is chosen,
+    those of objects in the first config. A config for some patches only is built on the base and on
     those of them that are chosen. Raises UserError for a filter that matches nothing.
     """
-    cells = [APPLY] if count else []
+    selected = select(patches, count)
+    whole = bool(count) and count in selected
+    cells = [APPLY, *_checks(checks, PATCH)] if count else []
+    cells += _checks(checks, SERIES) if whole else []
     for use in configs:
         config = use.config
         suffix = "" if use is configs[0] else f"@{config}"
         cells.append(Cell(Step.BUILD, config, config))
+        if use is configs[0] and count:
+            cells += _checks(checks, OBJECTS, config)
         cells.append(Cell(Step.BOOT, config, config, "boot"))
         cells.extend(
             Cell(Step.DUMP if s.startswith("dump.") else Step.SELFTEST, s + suffix, config, s)
             for s in (scenarios if use.scenarios is None else use.scenarios)
         )
-    selected = select(patches, count)
     limits = {
         use.config: _limit(select(use.patches, count), selected)
         for use in configs
@@ -134,6 +159,10 @@ def make(
     }
     chosen = tuple(c for c in _filter(tuple(cells), only) if limits.get(c.config, (0,)))
     return RunPlan((0, *selected), selected[-1] if selected else 0, chosen, limits)
+
+
+def _checks(checks: Sequence[CheckUse], scope: str, config: str = "") -> list[Cell]:
+    return [Cell(Step.CHECK, c.name, config, scope=scope) for c in checks if c.scope == scope]
 
 
 def _limit(wanted: Sequence[int], selected: Sequence[int]) -> tuple[int, ...]:
@@ -147,7 +176,7 @@ def _filter(cells: tuple[Cell, ...], only: Sequence[str]) -> tuple[Cell, ...]:
         return cells
     wanted: set[Cell] = set()
     for text in only:
-        hits = {c for c in cells if text in (c.step, str(c))}
+        hits = {c for c in cells if text in (c.step, str(c), cell_of(c.step, c.scope))}
         if not hits:
             known = ", ".join(str(c) for c in cells)
             raise UserError(f"--only {text} matches no cell", fix=f"the cells are: {known}")
@@ -162,5 +191,5 @@ def needs(cell: Cell, other: Cell) -> bool:
     if cell.config != other.config:
         return False
     if other.step is Step.BUILD:
-        return cell.step in GUEST_STEPS
+        return cell.step in GUEST_STEPS or cell.scope == OBJECTS
     return other.step is Step.BOOT and cell.step in (Step.SELFTEST, Step.DUMP)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kvtools.accel import Accel
+from kvtools.checks import Check
 from kvtools.model import Base, Config, Expectation, Outcome, Patch, Series, cell_of
 from kvtools.plan import Cell, RunPlan
 from kvtools.toolchain import Toolchain
@@ -25,7 +26,8 @@ class RunRequest:
     """Everything a run depends on.
 
     ``configs`` by name; ``jobs`` is make's -j, ``guests`` how many may run at once;
-    ``emulator`` are the versions of what starts them; ``expectations`` by cell.
+    ``emulator`` are the versions of what starts them; ``expectations`` by cell; ``checks`` by name,
+    ``cores`` of them at once.
     """
 
     run_id: str
@@ -40,6 +42,8 @@ class RunRequest:
     emulator: Mapping[str, str] = field(default_factory=dict)
     reuse: bool = True
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    cores: int = 1
 
     def expectation(self, cell: Cell) -> Expectation | None:
         """What the series promises of a cell; of a scenario, whatever the config is."""

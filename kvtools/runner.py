@@ -10,27 +10,27 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kvtools import bases, git, pending, verdict
-from kvtools.errors import BaseError, Interrupted, KvtoolsError, MachineError, ToolMissing
-from kvtools.events import Emit, Progress, StepEnded, StepStarted, Tick
+from kvtools import bases, checklane, git, make, pending, verdict
+from kvtools.checks.findings import Side
+from kvtools.checks.request import Built, CheckRequest
+from kvtools.errors import KvtoolsError, MachineError
+from kvtools.events import Emit, StepEnded, Tick, no_tick
 from kvtools.model import (
     Outcome,
-    Owner,
     Status,
     Step,
 )
 from kvtools.plan import APPLY, GUEST_STEPS, Cell
 from kvtools.request import RowResult, RunRequest, Tree
 from kvtools.sources import code_digest
-from kvtools.steps import apply, build, guest
+from kvtools.steps import apply, build, check, guest
 from kvtools.store import Store, encode, key
+from kvtools.work import Work, fault_of
 
 BUILD_CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py")
 """Our sources that decide what the outcome of a build is."""
@@ -44,6 +44,8 @@ class Steps:
     """The step functions, so that a test can put others in their place."""
 
     apply: Callable[[apply.ApplyRequest, Tick], Outcome] = apply.run
+    before: Callable[[CheckRequest], Side] = check.before
+    check: Callable[[CheckRequest, Tick], Outcome] = check.run
     build: Callable[[build.BuildRequest, Tick], Outcome] = build.run
     guest: Callable[[guest.GuestRequest, Tick], Outcome] = guest.run
 
@@ -75,15 +77,17 @@ class _Run:
         self.request, self.store, self.executor = request, store, executor
         self.emit, self.steps, self._stack = emit, steps, stack
         self._lease: bases.Lease | None = None
-        self._timings = store.timings()
+        self._checks: checklane.CheckLane | None = None
+        self._work = Work(store, request.run_id, emit, reuse=request.reuse)
         self._raw: dict[tuple[int, Cell], Future[Outcome]] = {}
         self._by_key: dict[str, tuple[int, Future[Outcome]]] = {}
         self._judged: dict[tuple[int, Cell], Future[Outcome]] = {}
 
     def walk(self) -> tuple[RowResult, ...]:
         trees = self._apply_all()
+        self._start_checks(trees)
         for row, config in self.request.plan.builds():
-            self._build_and_test(row, config, trees.get(row))
+            self._build_and_test(row, config, trees)
         # A patch that does not apply is told even when only a later row was chosen.
         rows = sorted({*self.request.plan.rows, *(number for number, _ in self._judged)})
         return tuple(self._row(row, trees.get(row)) for row in rows)
@@ -126,12 +130,12 @@ class _Run:
             worktree = self._leased().source
             return self.steps.apply(apply.ApplyRequest(worktree, parent.commit, patch, out), tick)
 
-        found = self._stored(APPLY, outcome_key)
+        found = self._work.stored(APPLY, outcome_key)
         # The repository may have been made anew since; and whether a conflict can be solved
         # by a three-way merge depends on the objects there, which is not in the key.
         if found and (found.status is not Status.PASS or not self._has(found.details["commit"])):
             found = None
-        return found or self._perform(number, APPLY, outcome_key, work)
+        return found or self._work.perform(number, APPLY, outcome_key, work)
 
     def _has(self, commit: str) -> bool:
         try:
@@ -146,26 +150,127 @@ class _Run:
             self._lease = self._stack.enter_context(lease)
         return self._lease
 
+    # Checks
+
+    def _start_checks(self, trees: Mapping[int, Tree]) -> None:
+        """Start the checks of patches and series: they run beside the builds."""
+        request = self.request
+        if request.series is None or not any(c.step is Step.CHECK for c in request.plan.cells):
+            return
+        self._checks = checklane.CheckLane(
+            checklane.Setup(
+                request.base, request.series, request.checks, request.jobs, request.cores,
+                self.store.run_directory(request.run_id) / "mails", self.emit),
+            checklane.Hooks(
+                self._work.stored, self._work.perform, self.store.begin, self.steps.before,
+                self.steps.check))
+        self._stack.callback(self._checks.stop)
+        work = []
+        for number in request.plan.rows:
+            cells = [c for c in request.plan.cells
+                     if c.step is Step.CHECK and not c.config and request.plan.has(number, c)]
+            if number not in trees:
+                self._block(number, cells)
+            elif cells:
+                work.append((_check_row(number, trees), self._await(number, cells)))
+        self._checks.start(work)
+
+    def _await(self, row: int, cells: Iterable[Cell]) -> dict[Cell, Future[Outcome]]:
+        """A future for each cell, judged when somebody gives it its outcome."""
+        futures: dict[Cell, Future[Outcome]] = {cell: Future() for cell in cells}
+        for cell, future in futures.items():
+            self._judge_when_done(row, cell, future)
+        return futures
+
+    def _block(self, row: int, cells: Iterable[Cell]) -> None:
+        """Skip cells of a row whose patch did not apply."""
+        by = self._first_failure(row)
+        for cell in cells:
+            self._finish(row, cell, verdict.blocked(cell.step, cell.name, by[1], by[0]))
+
     # Build
 
-    def _build_and_test(self, row: int, config: str, tree: Tree | None) -> None:
-        cells = [c for c in self.request.plan.cells if c.config == config]
-        cell = next(c for c in cells if c.step is Step.BUILD)
-        guests = [c for c in cells if c.step in GUEST_STEPS]
-        if tree is None:
-            by = self._first_failure(row)
-            for blocked in cells:
-                outcome = verdict.blocked(blocked.step, blocked.name, by[1], by[0])
-                self._finish(row, blocked, outcome)
+    def _build_and_test(self, row: int, config: str, trees: Mapping[int, Tree]) -> None:
+        cells = [c for c in self.request.plan.cells
+                 if c.config == config and self.request.plan.has(row, c)]
+        if row not in trees:
+            self._block(row, cells)
             return
-        built = self._build(row, cell, tree)
-        self._finish(row, cell, built)
+        cell = next(c for c in cells if c.step is Step.BUILD)
+        built = self._build_checked(row, cell, trees, [c for c in cells if c.step is Step.CHECK])
+        guests = [c for c in cells if c.step in GUEST_STEPS]
         if built.status not in (Status.PASS, Status.WARN):
             for one in guests:
                 self._finish(row, one, verdict.blocked(one.step, one.name, built, row))
             return
         for one in guests:
-            self._start_guest(row, one, tree, built)
+            self._start_guest(row, one, trees[row], built)
+
+    def _build_checked(
+        self, row: int, cell: Cell, trees: Mapping[int, Tree], cells: Sequence[Cell]
+    ) -> Outcome:
+        """Build, and check the objects of the parent before and those of the patch behind."""
+        tree = trees[row]
+        todo: list[checklane.Todo] = []
+        if self._checks and cells:
+            config, chain = self.request.configs[cell.config], self.request.toolchain
+            todo = self._checks.unknown(_check_row(row, trees), self._await(row, cells),
+                                        config=config.digest, toolchain=chain.digest)
+        if not todo or self._checks is None:
+            built = self._build(row, cell, tree)
+            self._finish(row, cell, built)
+            return built
+        lease, objects = self._leased(), self._objects(cell)
+        if not (objects / ".config").is_file():
+            self._prepare_objects(cell, trees[row - 1])
+        git.checkout(lease.source, trees[row - 1].commit)
+        sides = self._checks.before_objects(todo, lease.source, self._as_built(cell, None))
+        built = self._build(row, cell, tree, reuse=False)
+        self._finish(row, cell, built)
+        if built.status in (Status.PASS, Status.WARN):
+            git.checkout(lease.source, tree.commit)
+            self._checks.after_objects(todo, lease.source, self._as_built(cell, built), sides)
+        else:
+            for item in todo:
+                outcome = verdict.blocked(item.cell.step, item.cell.name, built, row)
+                item.future.set_result(outcome)
+        return built
+
+    def _make(self, cell: Cell, tree: Tree, out: Path, tick: Tick) -> Outcome:
+        lease = self._leased()
+        git.checkout(lease.source, tree.commit)
+        return self.steps.build(
+            build.BuildRequest(
+                source=lease.source,
+                objects=self._objects(cell),
+                config=self.request.configs[cell.config],
+                toolchain=self.request.toolchain,
+                jobs=self.request.jobs,
+                touched=tree.touched,
+                deadline=build.DEADLINE,
+                out=out,
+            ),
+            tick,
+        )
+
+    def _prepare_objects(self, cell: Cell, tree: Tree) -> None:
+        """Build a tree whose outcome is stored, for its objects."""
+        out = self.store.begin()
+        try:
+            self._make(cell, tree, out, no_tick)
+        finally:
+            self.store.discard(out)
+
+    def _objects(self, cell: Cell) -> Path:
+        """The object directory of a config."""
+        name = f"{cell.config}-{self.request.toolchain.digest[:12]}"
+        return self._leased().objects / name
+
+    def _as_built(self, cell: Cell, built: Outcome | None) -> Built:
+        chain = self.request.toolchain
+        tree = make.Tree(self._leased().source, self._objects(cell), chain)
+        return Built(tree.objects, make.make_args(tree, (), jobs=self.request.jobs), make.FIXED_ENV,
+                     cell.config, chain.arch.make_arch, built.directory if built else None)
 
     def _first_failure(self, row: int) -> tuple[int, Outcome]:
         for number in range(1, row + 1):
@@ -174,7 +279,7 @@ class _Run:
                 return number, future.result()
         raise AssertionError("a row without a tree has a patch that did not apply")
 
-    def _build(self, row: int, cell: Cell, tree: Tree) -> Outcome:
+    def _build(self, row: int, cell: Cell, tree: Tree, *, reuse: bool = True) -> Outcome:
         request = self.request
         config = request.configs[cell.config]
         touched = {f: list(map(list, r)) for f, r in sorted(tree.touched.items())}
@@ -189,27 +294,12 @@ class _Run:
         )
 
         def work(out: Path, tick: Tick) -> Outcome:
-            lease = self._leased()
-            git.checkout(lease.source, tree.commit)
-            objects = lease.objects / f"{config.name}-{request.toolchain.digest[:12]}"
-            return self.steps.build(
-                build.BuildRequest(
-                    source=lease.source,
-                    objects=objects,
-                    config=config,
-                    toolchain=request.toolchain,
-                    jobs=request.jobs,
-                    touched=tree.touched,
-                    deadline=build.DEADLINE,
-                    out=out,
-                ),
-                tick,
-            )
+            return self._make(cell, tree, out, tick)
 
-        found = self._stored(cell, outcome_key)
+        found = self._work.stored(cell, outcome_key) if reuse else None
         if found and found.directory and not (found.directory / IMAGE).is_file():
             found = None  # somebody made room
-        return found or self._perform(row, cell, outcome_key, work)
+        return found or self._work.perform(row, cell, outcome_key, work)
 
     # Guests
 
@@ -217,13 +307,13 @@ class _Run:
         try:
             outcome_key = self._guest_key(cell, tree, built)
         except KvtoolsError as error:
-            self._finish(row, cell, _error(cell, error, None))
+            self._finish(row, cell, fault_of(cell, error, None))
             return
         known = self._by_key.get(outcome_key)
         if known:
             self._follow(row, cell, known)
             return
-        found = self._stored(cell, outcome_key)
+        found = self._work.stored(cell, outcome_key)
         if found:
             self._by_key[outcome_key] = (row, self._finish(row, cell, found))
             return
@@ -307,45 +397,9 @@ class _Run:
         def work(out: Path, tick: Tick) -> Outcome:
             return self.steps.guest(self._guest_request(cell, tree, built, out), tick)
 
-        return self._perform(row, cell, outcome_key, work)
+        return self._work.perform(row, cell, outcome_key, work)
 
     # One cell
-
-    def _stored(self, cell: Cell, outcome_key: str) -> Outcome | None:
-        """The stored outcome under the name that the cell has in this run."""
-        found = self.store.get(outcome_key) if self.request.reuse else None
-        return replace(found, step=cell.step, name=cell.name) if found else None
-
-    def _perform(
-        self, row: int, cell: Cell, outcome_key: str, work: Callable[[Path, Tick], Outcome]
-    ) -> Outcome:
-        """Run a step in a fresh directory and store what it found; faults become ERRORs."""
-
-        def tick(done: int, total: int, what: str) -> None:
-            self.emit(Progress(row, str(cell), done, total, what))
-
-        self.emit(StepStarted(row, str(cell), self._timings.get(str(cell))))
-        start = time.monotonic()
-        try:
-            out = self.store.begin()
-        except MachineError as error:
-            return _error(cell, error, None)
-        try:
-            outcome = work(out, tick)
-        except (Interrupted, KeyboardInterrupt, BaseError):
-            self.store.discard(out)  # BaseError: no worktree can be had, for any row
-            raise
-        except Exception as error:  # law: our own fault is an ERROR cell, never a lost run
-            outcome = _error(cell, error, out)
-        outcome = replace(
-            outcome, name=cell.name, step=cell.step, seconds=time.monotonic() - start
-        )
-        try:
-            if outcome.status is Status.ERROR:
-                return self.store.put_error(self.request.run_id, row, outcome, out)
-            return self.store.put(outcome_key, outcome, out)
-        except MachineError as error:
-            return replace(_error(cell, error, None), seconds=outcome.seconds)
 
     def _finish(self, row: int, cell: Cell, outcome: Outcome) -> Future[Outcome]:
         """Record the raw outcome of a cell that has ended, and its verdict."""
@@ -379,23 +433,10 @@ class _Run:
         return judged
 
 
+def _check_row(number: int, trees: Mapping[int, Tree]) -> checklane.Row:
+    tree = trees[number]
+    return checklane.Row(number, tree.commit, trees[number - 1].commit, tree.touched)
+
+
 def _boots(cell: Cell, config: str) -> bool:
     return cell.step is Step.BOOT and cell.config == config
-
-
-def _error(cell: Cell, error: Exception, out: Path | None) -> Outcome:
-    if isinstance(error, KvtoolsError):
-        owner = Owner.USER if isinstance(error, ToolMissing) else Owner.MACHINE
-        return Outcome(cell.step, cell.name, Status.ERROR, 0.0, str(error), owner=owner)
-    if out is not None:
-        with contextlib.suppress(OSError):
-            (out / "traceback.log").write_text(traceback.format_exc())
-    return Outcome(
-        cell.step,
-        cell.name,
-        Status.ERROR,
-        0.0,
-        f"a fault in kvtools itself: {type(error).__name__}: {error}",
-        owner=Owner.MACHINE,
-        log="traceback.log",
-    )

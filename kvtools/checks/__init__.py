@@ -3,16 +3,33 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
 from kvtools.checks.declaration import FILE, Check, Scope, load
 from kvtools.errors import ConfigError
 
-__all__ = ["FILE", "OWN", "Check", "Scope", "available", "load"]
+__all__ = ["FILE", "OWN", "Check", "Scope", "available", "configured", "load"]
 
 OWN = Path(__file__).parent
 """Where the checks of kvtools itself are."""
+
+
+def configured(path: Path) -> list[Path]:
+    """The folders that ``checks`` of a user's config.toml names. Raises ConfigError."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    unknown = [key for key in data if key != "checks"]
+    folders = data.get("checks", [])
+    if unknown or not isinstance(folders, list) or not all(isinstance(f, str) for f in folders):
+        raise ConfigError(f"{path}: " + (f"unknown key {unknown[0]!r}" if unknown else
+                          "checks is not a list of strings"), fix='write checks = ["FOLDER"]')
+    return [(path.parent / Path(one).expanduser()).resolve() for one in folders]
 
 
 def available(more: Iterable[Path] = ()) -> tuple[Check, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from kvtools import (
     accel,
     bases,
+    checks,
     configs,
     emulator,
     paths,
@@ -58,12 +59,15 @@ def prepare(arguments: Namespace, emit: Emit) -> Prepared:
     loaded, uses = _configs(arguments.config, chosen, root)
     count = len(chosen.patches) if chosen else 0
     wanted = (chosen.scenarios if chosen else ()) or _all_scenarios()
-    whole = plan.make(count, uses, wanted)
+    known = checks.available(_check_folders(chosen)) if count else ()
+    check_uses = tuple(plan.CheckUse(c.name, str(c.scope)) for c in known)
+    whole = plan.make(count, uses, wanted, checks=check_uses)
     _known_scenarios(whole)
     if chosen:
         _known_promises(chosen, whole)
+        _known_checks(chosen, known)
     run_plan = plan.make(
-        count, uses, wanted, patches=arguments.patches, only=arguments.only
+        count, uses, wanted, checks=check_uses, patches=arguments.patches, only=arguments.only
     )
     store = Store(paths.home().state)
     chain = toolchain.probe(next(iter(loaded.values())).arch, root)
@@ -85,6 +89,8 @@ def prepare(arguments: Namespace, emit: Emit) -> Prepared:
         guests=arguments.guests or guest_slots(cores, memory),
         reuse=not arguments.no_reuse,
         expectations={e.cell: e for e in chosen.expectations} if chosen else {},
+        checks={c.name: c for c in known},
+        cores=cores,
     )
     if speed.name == "tcg":
         emit(Notice(f"guests run under TCG: {speed.reason}"))
@@ -150,6 +156,21 @@ def _known_promises(chosen: Series, whole: plan.RunPlan) -> None:
                 f"series.toml expects {expectation.cell}, which is no cell of this run",
                 fix="the cells are: " + ", ".join(sorted(cells)),
             )
+
+
+def _check_folders(chosen: Series | None) -> list[Path]:
+    """Folders of checks that the series and the user's config.toml name."""
+    return [*checks.configured(paths.config()), *(chosen.checks.folders if chosen else ())]
+
+
+def _known_checks(chosen: Series, known: Sequence[checks.Check]) -> None:
+    """A misspelt check in series.toml would change nothing, silently."""
+    names = {check.name for check in known}
+    told = [o.rule.partition(".")[0] for o in chosen.checks.overrides]
+    for name in (*told, *chosen.checks.options):
+        if name not in names:
+            raise UserError(f"series.toml speaks of the check {name!r}, which does not exist",
+                            fix="the checks are: " + ", ".join(sorted(names)))
 
 
 def _all_scenarios() -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from kvtools.git.history import (
     format_patches,
     log_subjects,
     merges,
+    touched_files,
     touched_lines,
 )
 from kvtools.git.repository import (
@@ -48,6 +49,7 @@ __all__ = [
     "merges",
     "rev_parse",
     "show",
+    "touched_files",
     "touched_lines",
     "tree_of",
     "worktree_add",

@@ -46,6 +46,22 @@ def log_subjects(repo: Path, rev_range: str) -> list[str]:
     return done.text.splitlines()
 
 
+def touched_files(repo: Path, commit: str) -> list[tuple[str, str | None, str | None]]:
+    """(status, path before, path now) of the files a commit touches; status A, M, D, R or T."""
+    words = iter(_diff_tree(repo, commit, "--name-status", "-z").text.split("\0"))
+    found: list[tuple[str, str | None, str | None]] = []
+    for status in words:
+        if not status:
+            continue
+        first = next(words)
+        if status[0] in "RC":
+            found.append((status[0], first, next(words)))
+        else:
+            found.append((status[0], None if status == "A" else first,
+                          None if status == "D" else first))
+    return found
+
+
 def touched_lines(repo: Path, commit: str) -> dict[str, tuple[tuple[int, int], ...]]:
     """New-side line ranges (first, last; from 1) that a commit adds or changes, by file."""
     return diff.new_ranges(diff.parse(_diff_tree(repo, commit, "--patch", "--unified=0").stdout))

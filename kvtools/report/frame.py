@@ -14,7 +14,9 @@ from kvtools.report.layout import (
     Layout,
     Line,
     arrange,
-    entry,
+    column_of,
+    columns_of,
+    entries,
     head_lines,
     row_line,
     short_time,
@@ -46,9 +48,11 @@ class Frame:
         return [*above, *below]
 
     def _matrix(self, run: RunStarted, columns: int, height: int) -> list[Line]:
-        bands = arrange(run.cells, (s for _, s in run.rows), columns, ascii_only=self._ascii)
+        subjects = (subject for _, subject in run.rows)
+        bands = arrange(columns_of(run.cells), subjects, columns, ascii_only=self._ascii)
         key = self._board.current()
-        layout = next((b for b in bands if key and key[1] in [c.cell for c in b.columns]), bands[0])
+        at = column_of(key[1]) if key else ""
+        layout = next((b for b in bands if at in [c.cell for c in b.columns]), bands[0])
         shown = head_lines(layout)
         numbers = [number for number, _ in run.rows]
         room = max(1, height - len(shown) - 1)
@@ -66,16 +70,11 @@ class Frame:
         return key[0] if key else max((n for n in numbers if n in ended), default=None)
 
     def _row(self, layout: Layout, number: int, subject: str) -> Line:
-        entries = {}
-        for column in layout.columns:
-            key = (number, column.cell)
-            if key in self._board.running:
-                entries[column.cell] = self._running(self._board.running[key])
-            elif key in self._board.outcomes:
-                entries[column.cell] = entry(self._board.outcomes[key])
-            else:
-                entries[column.cell] = Entry("")
-        return row_line(layout, number, subject, entries)
+        shown = {column.cell: Entry("") for column in layout.columns}
+        shown |= entries(o for (row, _), o in self._board.outcomes.items() if row == number)
+        running = [(c, s) for (row, c), s in self._board.running.items() if row == number]
+        shown |= {column_of(cell): self._running(state) for cell, state in running}
+        return row_line(layout, number, subject, shown)
 
     def _running(self, state: Running) -> Entry:
         share = f" {min(99, 100 * state.done // state.total)}%" if state.total else ""

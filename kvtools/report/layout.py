@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kvtools.model import Outcome, Status, Step
 from kvtools.report.model import BASE_ROW, row_label
@@ -59,6 +59,7 @@ NOT_RUN = Entry("-")
 NO_CELL = Entry("")
 NOT_ON_BASE = (Step.APPLY, Step.CHECK)
 """The base has no such cells: an empty place in its row is no hole."""
+WORST_FIRST = (Status.FAIL, Status.ERROR, Status.WARN, Status.PASS, Status.SKIP)
 
 
 def entry(outcome: Outcome) -> Entry:
@@ -67,6 +68,33 @@ def entry(outcome: Outcome) -> Entry:
     if outcome.status is Status.SKIP:
         return Entry(word.lower(), style="skip")
     return Entry(word, "=" if outcome.reused else short_time(outcome.seconds), word.lower())
+
+
+def column_of(cell: str) -> str:
+    """The column that a cell stands in: all checks share one."""
+    return str(Step.CHECK) if step_of(cell) is Step.CHECK else cell
+
+
+def columns_of(cells: Iterable[str]) -> tuple[str, ...]:
+    """The columns of the matrix for cells in their order."""
+    return tuple(dict.fromkeys(map(column_of, cells)))
+
+
+def entries(outcomes: Iterable[Outcome]) -> dict[str, Entry]:
+    """What stands in the columns of one row."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault(column_of(outcome.cell), []).append(outcome)
+    return {column: _merged(group) for column, group in groups.items()}
+
+
+def _merged(group: Sequence[Outcome]) -> Entry:
+    """The worst of several: a check that was skipped does not hide those that passed."""
+    if len(group) == 1:
+        return entry(group[0])
+    worst = min(group, key=lambda outcome: WORST_FIRST.index(outcome.status))
+    seconds = sum(outcome.seconds for outcome in group if not outcome.reused)
+    return entry(replace(worst, seconds=seconds, reused=all(o.reused for o in group)))
 
 
 def short_time(seconds: float) -> str:

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kvtools.model import Outcome, Status
+from kvtools.model import Outcome, Status, Step
 from kvtools.report.layout import (
     NOT_ON_BASE,
     arrange,
     as_text,
-    entry,
+    columns_of,
+    entries,
     head_lines,
     heads,
     row_line,
@@ -33,6 +34,7 @@ def render(report: RunReport, columns: int = 80, *, ascii_only: bool = False) ->
         matrix(report, columns, ascii_only=ascii_only),
         problems(report, columns),
         skips(report, columns),
+        of_series(report, columns),
         verdict_line(report),
     ]
     text = "\n\n".join(block for block in blocks if block) + "\n"
@@ -70,11 +72,11 @@ def matrix(report: RunReport, columns: int = 80, *, ascii_only: bool = False) ->
     """Rows base and patches, columns the cells; several bands when one is too wide."""
     subjects = [_subject(report, row) for row in report.rows]
     bands = []
-    for layout in arrange(report.cells, subjects, columns, ascii_only=ascii_only):
+    for layout in arrange(columns_of(report.cells), subjects, columns, ascii_only=ascii_only):
         lines = [as_text(line) for line in head_lines(layout)]
         for row, subject in zip(report.rows, subjects, strict=True):
-            entries = {outcome.cell: entry(outcome) for outcome in row.outcomes}
-            lines.append(as_text(row_line(layout, row.number, subject, entries)))
+            shown = entries(row.outcomes)
+            lines.append(as_text(row_line(layout, row.number, subject, shown)))
         bands.append("\n".join(lines))
     if any(outcome.reused for _, outcome in report.outcomes()):
         bands.append("= result of an earlier run of the same tree")
@@ -120,10 +122,12 @@ def _problems(report: RunReport) -> list[_Problem]:
 
 def _describe(report: RunReport, problem: _Problem, columns: int) -> str:
     row, outcome = problem.first, problem.outcome
+    of_whole = outcome.details.get("scope") == "series"
     where = "base" if row.number == BASE_ROW else f"patch {row.number}"
+    where = "series" if of_whole else where
     whose = f" ({fault(outcome)})" if fault(outcome) else ""
     head = f"{outcome.status:<5} {where}, {heads([outcome.cell])[outcome.cell]}{whose}"
-    subject = "" if row.number == BASE_ROW else f": {row.subject}"
+    subject = "" if row.number == BASE_ROW or of_whole else f": {row.subject}"
     lines = fold(printable(head + subject), columns, " " * 6)
     body = [f"      {piece}" for piece in fold(printable(outcome.summary), columns - 6)]
     body += [f"      | {printable(line)}" for line in outcome.evidence[:EVIDENCE_LINES]]
@@ -161,6 +165,36 @@ def skips(report: RunReport, columns: int = 80) -> str:
             line = f"skip  {_names(names, report.cells)} on {rows(where)}: {reason}"
             lines += fold(printable(line), columns, " " * 6)
     return "\n".join(lines)
+
+
+def of_series(report: RunReport, columns: int = 80) -> str:
+    """Where every patch builds, and which levels of checks the author changed and why."""
+    lines = [*_builds(report), *_overrides(report)]
+    return "\n".join(piece for line in lines for piece in fold(printable(line), columns, " " * 6))
+
+
+def _builds(report: RunReport) -> list[str]:
+    """That a series can be bisected follows from its build cells."""
+    good: list[str] = []
+    for cell in report.cells:
+        found = [(r.number, o) for r in report.patches if (o := r.outcome(cell))]
+        ran = [(n, o) for n, o in found if o.status is not Status.SKIP]
+        if step_of(cell) is not Step.BUILD or len(ran) < 2 or len(ran) < len(found):
+            continue
+        if all(outcome.status in (Status.PASS, Status.WARN) for _, outcome in ran):
+            which = "" if len(ran) == len(report.patches) else f" ({rows(n for n, _ in ran)})"
+            good.append(cell.partition(":")[2] + which)
+    return [f"build every patch builds in {', '.join(good)}"] if good else []
+
+
+def _overrides(report: RunReport) -> list[str]:
+    found: dict[tuple[str, str, str], list[int]] = {}
+    for row, outcome in report.outcomes():
+        for one in outcome.details.get("overrides", ()):
+            key = (one["rule"], one["level"], one["reason"])
+            found.setdefault(key, []).append(row.number)
+    return [f"level {rule} is {level} on {rows(numbers)}: {reason}"
+            for (rule, level, reason), numbers in found.items()]
 
 
 def _reason(report: RunReport, outcome: Outcome) -> str:
@@ -204,10 +238,10 @@ def verdict_line(report: RunReport) -> str:
     """The last line: the status and what it means for the patches."""
     skipped = sum(outcome.status is Status.SKIP for _, outcome in report.outcomes())
     missing = sum(
-        row.outcome(cell) is None
+        column not in entries(row.outcomes)
         for row in report.rows
-        for cell in report.cells
-        if not (row.number == BASE_ROW and step_of(cell) in NOT_ON_BASE)
+        for column in columns_of(report.cells)
+        if not (row.number == BASE_ROW and step_of(column) in NOT_ON_BASE)
     )
     tail = f"; {_count(skipped, 'cell')} skipped" if skipped else ""
     tail += f"; {_count(missing, 'cell')} not run" if missing else ""

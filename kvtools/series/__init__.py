@@ -46,6 +46,8 @@ def read(source: str, *, tree: Path | None = None, emit: Emit = discard) -> Seri
         configs=settings.configs,
         scenarios=settings.scenarios,
         expectations=settings.expectations,
+        checks=settings.checks,
+        previous=tuple(entry.mail.raw for entry in found.previous),
     )
 
 

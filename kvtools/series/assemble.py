@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kvtools import diff, mail
 from kvtools.errors import SeriesError
@@ -32,12 +32,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """The mails of one revision. ``flaw`` says why it is not complete, "" when it is."""
+    """The mails of one revision. ``flaw`` says why it is not complete, "" when it is.
+
+    ``previous`` are the patches of the revision before it, where they are at hand.
+    """
 
     revision: int
     cover: Entry | None
     patches: tuple[Entry, ...]
     flaw: str
+    previous: tuple[Entry, ...] = ()
 
 
 def assemble(letters: Sequence[Letter], where: str, emit: Emit) -> Revision:
@@ -74,7 +78,8 @@ def assemble(letters: Sequence[Letter], where: str, emit: Emit) -> Revision:
     links: set[str] = set()
     for entry in chosen.patches:
         applicable(entry.files, entry.letter.origin, links)
-    return chosen
+    older = [one for one in found if one.revision < chosen.revision and not one.flaw]
+    return replace(chosen, previous=older[0].patches) if older else chosen
 
 
 def _entries(letters: Iterable[Letter]) -> list[Entry]:

@@ -7,17 +7,28 @@ import difflib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kvtools.errors import SeriesError
-from kvtools.model import ConfigUse, Expectation, Series, Step
+from kvtools.model import (
+    CheckSettings,
+    ConfigUse,
+    Expectation,
+    Json,
+    Level,
+    Override,
+    Series,
+    Step,
+)
 
 FILE = "series.toml"
-_KEYS = ("name", "base", "configs", "scenarios", "config", "expect")
+_KEYS = ("name", "base", "configs", "scenarios", "config", "expect", "checks",
+         "severity", "options")
 _CONFIG_KEYS = ("patches", "scenarios")
 _EXPECT_KEYS = ("from", "reason")
+_SEVERITY_KEYS = ("level", "reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,7 @@ class Settings:
     configs: tuple[ConfigUse, ...] = ()
     scenarios: tuple[str, ...] = ()
     expectations: tuple[Expectation, ...] = ()
+    checks: CheckSettings = field(default_factory=CheckSettings)
 
 
 def load(directory: Path) -> Settings:
@@ -47,10 +59,10 @@ def load(directory: Path) -> Settings:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SeriesError(f"{path}: {error}") from error
-    return _settings(data, str(path))
+    return _settings(data, str(path), directory)
 
 
-def _settings(data: Mapping[str, Any], where: str) -> Settings:
+def _settings(data: Mapping[str, Any], where: str, directory: Path) -> Settings:
     _known(data, _KEYS, where)
     expect = data.get("expect", {})
     if not isinstance(expect, dict):
@@ -61,7 +73,39 @@ def _settings(data: Mapping[str, Any], where: str) -> Settings:
         configs=_configs(data, where),
         scenarios=_list(data, "scenarios", where),
         expectations=tuple(_expectation(cell, value, where) for cell, value in expect.items()),
+        checks=_checks(data, where, directory),
     )
+
+
+def _checks(data: Mapping[str, Any], where: str, directory: Path) -> CheckSettings:
+    """``checks = ["folder"]``, ``[severity."check.RULE"]`` and ``[options.check]``."""
+    levels, options = data.get("severity", {}), data.get("options", {})
+    if not isinstance(levels, dict):
+        raise SeriesError(f"{where}: severity is not a table",
+                          fix='write [severity."checkpatch.LONG_LINE"]')
+    if not isinstance(options, dict) or not all(isinstance(t, dict) for t in options.values()):
+        raise SeriesError(f"{where}: options is not a table", fix="write [options.CHECK]")
+    tables: dict[str, dict[str, Json]] = options
+    return CheckSettings(
+        folders=tuple((directory / Path(one).expanduser()).resolve()
+                      for one in _list(data, "checks", where)),
+        overrides=tuple(_override(rule, value, where) for rule, value in levels.items()),
+        options=tables,
+    )
+
+
+def _override(rule: str, value: object, where: str) -> Override:
+    where = f'{where}: severity."{rule}"'
+    if not isinstance(value, dict):
+        raise SeriesError(f"{where} is not a table", fix='give it level = "warn" and a reason')
+    _known(value, _SEVERITY_KEYS, where)
+    level = _text(value, "level", where)
+    if level not in set(Level):
+        raise SeriesError(f"{where}: no level '{level}'", fix=f"levels: {', '.join(Level)}")
+    reason = _text(value, "reason", where).strip()
+    if not reason:
+        raise SeriesError(f"{where} has no reason", fix="say why: the report prints it")
+    return Override(rule, Level(level), reason)
 
 
 def _known(keys: Iterable[str], valid: tuple[str, ...], where: str) -> None:
@@ -143,6 +187,9 @@ def dump(series: Series, directory: str) -> str:
         first = json.dumps("never") if one.from_patch is None else str(one.from_patch)
         lines += ["", f"[expect.{json.dumps(one.cell)}]", f"from = {first}",
                   f"reason = {json.dumps(one.reason)}"]
+    for over in series.checks.overrides:
+        lines += ["", f"[severity.{json.dumps(over.rule)}]", f"level = {json.dumps(over.level)}",
+                  f"reason = {json.dumps(over.reason)}"]
     return "\n".join(lines) + "\n" if lines else ""
 
 

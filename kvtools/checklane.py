@@ -211,6 +211,8 @@ class CheckLane:
         for name in ("out", "keep"):
             (scratch / name).mkdir()
         series, base = self._setup.series, self._setup.base
+        cache = base.repo.parent / "checks" / check.name
+        cache.mkdir(parents=True, exist_ok=True)
         return CheckRequest(
             check=check,
             repo=base.repo,
@@ -222,6 +224,7 @@ class CheckLane:
             mails=self._mails,
             out=scratch / "out",
             keep=scratch / "keep",
+            cache=cache,
             touched=self._files(row.commit),
             lines=row.lines,
             jobs=self._setup.jobs,

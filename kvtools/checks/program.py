@@ -85,6 +85,7 @@ class Request:
     base_commit: str
     out: Path
     keep: Path
+    cache: Path
     worktree: Path | None = None
     touched: tuple[Touched, ...] = ()
     files: tuple[str, ...] = ()
@@ -129,7 +130,7 @@ class Request:
         return any(first <= line <= last for first, last in self.lines.get(path, ()))
 
 
-_PATHS = {"repo", "out", "keep", "worktree", "patch", "cover", "objects", "build"}
+_PATHS = {"repo", "out", "keep", "cache", "worktree", "patch", "cover", "objects", "build"}
 _LISTS = {"series", "previous"}
 
 

@@ -45,7 +45,7 @@ class CheckRequest:
 
     ``worktree`` is at ``commit`` (at ``parent`` for :func:`kvtools.steps.check.before`);
     ``before`` is what that gave, None when the check does not compare. ``keep`` lasts from
-    one side to the other, ``out`` is the outcome's directory.
+    one side to the other, ``cache`` for good, ``out`` is the outcome's directory.
     """
 
     check: Check
@@ -58,6 +58,7 @@ class CheckRequest:
     mails: Mails
     out: Path
     keep: Path
+    cache: Path
     worktree: Path | None = None
     touched: tuple[Touched, ...] = ()
     lines: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
@@ -102,6 +103,7 @@ class CheckRequest:
             "previous": [str(path) for path in self.mails.previous],
             "out": str(self.out),
             "keep": str(self.keep),
+            "cache": str(self.cache),
             "objects": str(built.objects) if built else None,
             "make": list(built.make) if built else None,
             "env": dict(built.env) if built else {},

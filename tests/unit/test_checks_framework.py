@@ -44,6 +44,7 @@ def request(tmp_path: Path, script: str, toml: str = TOML, **more: Any) -> Check
         "check": checks.load(folder(tmp_path, script, toml)), "repo": tree, "commit": "c" * 40,
         "parent": "b" * 40, "base_commit": "b" * 40, "number": 1, "count": 1,
         "mails": Mails((mail,)), "out": tmp_path / "out", "keep": tmp_path / "keep",
+        "cache": tmp_path / "keep",
         "worktree": tree, "touched": (Touched("mm/a.c", "mm/a.c", "M"),),
         "lines": {"mm/a.c": ((3, 3),)},
     }

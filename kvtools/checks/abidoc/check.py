@@ -45,8 +45,7 @@ def _removed(request: Request, path: str) -> set[str]:
 
 
 def _documented(request: Request, name: str, where: str) -> bool:
-    return git(request.repo, "grep", "-q", "-w", name, request.commit, "--", where,
-               check=False).returncode == 0
+    return git(request.at("."), "grep", "-q", "-w", name, "--", where, check=False).returncode == 0
 
 
 def _described(request: Request, text: str, name: str) -> bool:

@@ -19,12 +19,12 @@ TAGS = (
     "Depends-on", "Message-ID", "Message-Id", "Assisted-by", "Build-tested-by",
     "Nacked-by", "Proposed-by", "Cherry-picked-from", "Buglink", "Bugzilla", "Origin",
     "Backport", "Change-Id", "URL", "Reported-and-suggested-by", "Tested-on", "Base-commit",
-    "Upstream-commit", "Co-Developed-by", "Dependency", "Addresses-Coverity", "Addresses-KSPP-ID",
+    "Upstream-commit", "Dependency", "Addresses-Coverity", "Addresses-KSPP-ID",
 )
 PEOPLE = ("Signed-off-by", "Co-developed-by", "Acked-by", "Reviewed-by", "Tested-by",
           "Reported-by", "Suggested-by")
 _TAG = re.compile(r"(?P<key>[A-Za-z][A-Za-z0-9-]*):(?P<gap>[ \t]*)(?P<value>\S.*)$")
-_WORDS = {tag.casefold(): tag for tag in TAGS}
+_WORDS = {tag.casefold(): tag for tag in reversed(TAGS)}
 
 
 @dataclass(frozen=True, slots=True)

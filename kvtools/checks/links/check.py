@@ -12,7 +12,7 @@ from kvtools.checks.program import Finding, Request, run
 
 _URL = re.compile(r"<?https?://[\w.-]+\.\w+(?:[/?#]\S*)?>?(?:\s+[\[#(].*)?$")
 _REPORTED = ("Reported-by", "Reported-and-tested-by", "Reported-and-suggested-by")
-_PRIVATE = re.compile(r"https?://(?:localhost|127\.|10\.|192\.168\.|[\w-]+\.(?:corp|internal|"
+_PRIVATE = re.compile(r"https?://(?:localhost|127\.|10\.|192\.168\.|[\w.-]+\.(?:corp|internal|"
                       r"local)\b|mail\.google\.com|outlook\.)")
 
 

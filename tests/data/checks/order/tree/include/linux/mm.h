@@ -1,0 +1,1 @@
+int was_there(int x);

@@ -50,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
     _report(commands)
     _cache(commands)
     _doctor(commands)
+    _b4_check(commands)
+    _hook(commands)
     _completion(commands)
     return top
 
@@ -62,7 +64,7 @@ def _add(commands: Commands, name: str, text: str, epilog: str = "") -> argparse
         epilog=epilog or None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.set_defaults(run=_lazy(name))
+    command.set_defaults(run=_lazy(name.replace("-", "_")))
     return command
 
 
@@ -205,6 +207,42 @@ def _cache(commands: Commands) -> None:
     )
     prune.add_argument("--limit", required=True, type=_size, metavar="SIZE", help="as in 20G, 500M")
     prune.add_argument("--dry-run", action="store_true", help="only tell what would go")
+
+
+def _b4_check(commands: Commands) -> None:
+    command = _add(
+        commands,
+        "b4-check",
+        "check the mail on standard input, as b4 asks for it",
+        "examples:\n"
+        '  git config b4.prep-perpatch-check-cmd "PATH/kv b4-check"\n'
+        '  git config b4.review-perpatch-check-cmd "PATH/kv b4-check --json"\n'
+        '  git config b4.review-series-check-cmd "PATH/kv b4-check --json --series"\n',
+    )
+    _here(command)
+    command.add_argument("--json", action="store_true", help="a JSON list, as b4 review wants it")
+    command.add_argument(
+        "--series", action="store_true", help="the mail is a cover letter; check the whole series"
+    )
+
+
+def _here(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--tree", metavar="PATH", default=".", help="the top of the git clone (default: here)"
+    )
+
+
+def _hook(commands: Commands) -> None:
+    command = _add(
+        commands,
+        "checkpatch-hook",
+        "check commits as a git hook",
+        "example:\n  printf '#!/bin/sh\\nexec PATH/kv checkpatch-hook post-commit\\n' > "
+        ".git/hooks/post-commit && chmod +x .git/hooks/post-commit\n",
+    )
+    command.add_argument("event", choices=("post-commit", "pre-push"), help="which hook it is")
+    command.add_argument("names", nargs="*", help=argparse.SUPPRESS)  # remote and URL of pre-push
+    _here(command)
 
 
 def _doctor(commands: Commands) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the tree's own checkpatch.pl on the mail.
 
-It runs in an empty directory: it leaves a cache where it is, and where it sees no .git it does
-not complain about commits that an imported tree cannot have (the check ``fixes`` looks them up).
+It runs in an empty directory, for it leaves a cache where it is. Commits that a message names are
+looked up by the check ``fixes``: here all those would be unknown that an imported tree cannot have.
 """
 
 from __future__ import annotations

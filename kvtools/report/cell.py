@@ -5,10 +5,12 @@ the shell commands that reproduce it without kvtools."""
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from kvtools.errors import UserError
 from kvtools.model import Finding, Json, Outcome
+from kvtools.report.excerpt import around, find, pieces
 from kvtools.report.jsonreport import plain
 from kvtools.report.model import Row, RunReport, log_path, subtests
 from kvtools.report.printable import pad, printable, width
@@ -18,6 +20,9 @@ from kvtools.report.text import fault
 CONTEXT = 3
 TAIL = 10
 MANY = 12
+MOST = 32 << 20
+"""Bytes of a log that are read: a runaway guest must not take all memory here."""
+
 MARK = ">"
 _VERDICT_KEYS = ("blocked_by", "blocked_by_patch")
 
@@ -36,14 +41,25 @@ def show(report: RunReport, wanted: str, *, whole: bool = False) -> str:
 
 
 def read_log(outcome: Outcome) -> str | None:
-    """The main log as text, raw bytes kept as surrogates; None when it is gone."""
+    """The main log as text, raw bytes kept as surrogates; None when it is gone.
+
+    Of one beyond :data:`MOST` bytes the beginning and the end, with a line between that says so.
+    """
     path = log_path(outcome)
     if path is None:
         return None
     try:
-        return path.read_bytes().decode("utf-8", "surrogateescape")
-    except OSError:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size <= MOST:
+                data = file.read(MOST)
+            else:
+                data = file.read(MOST // 2)
+                file.seek(size - MOST // 2)
+                data += b"\n[%d bytes left out]\n" % (size - 2 * (MOST // 2)) + file.read(MOST // 2)
+    except (OSError, ValueError):  # ValueError: a NUL in the name
         return None
+    return data.decode("utf-8", "surrogateescape")
 
 
 def describe(
@@ -97,7 +113,7 @@ def _subtests(outcome: Outcome) -> str:
         seconds = f"{part.seconds:7.1f}s" if part.seconds else " " * 8
         text = f"  {part.status:<5} {seconds}  {pad(name, room)}  {printable(part.summary)}"
         lines.append(text.rstrip())
-        lines += [f"{'':16}  {line}" for line in _tree(part.details.get("figures", {}))]
+        lines += [f"{'':16}  {line}" for line in tree(part.details.get("figures", {}))]
     return "\n".join(lines)
 
 
@@ -111,10 +127,10 @@ def _details(outcome: Outcome) -> str:
     }
     if outcome.fingerprints:
         shown["fingerprints"] = list(outcome.fingerprints)
-    return "\n".join(["details", *(f"  {line}" for line in _tree(plain(shown)))]) if shown else ""
+    return "\n".join(["details", *(f"  {line}" for line in tree(plain(shown)))]) if shown else ""
 
 
-def _tree(value: Json) -> Iterator[str]:
+def tree(value: Json) -> Iterator[str]:
     """JSON data as indented lines: scalars beside their key, lists with dashes."""
     if isinstance(value, Mapping):
         finding = _finding(value)
@@ -133,7 +149,7 @@ def _tree(value: Json) -> Iterator[str]:
 
 
 def _labelled(label: str, item: Json) -> Iterator[str]:
-    lines = list(_tree(item))
+    lines = list(tree(item))
     if not isinstance(item, (Mapping, list, tuple)) or (label == "-" and len(lines) == 1):
         yield f"{label} {lines[0] if lines else ''}".rstrip()
         return
@@ -162,37 +178,24 @@ def _log(outcome: Outcome, log: str | None, whole: bool) -> str:
         told = [f"{MARK} {printable(line)}" for line in outcome.evidence]
         return "\n".join([*filter(None, gone), *told])
     lines = log.splitlines()
-    told_by = {_key(line) for line in outcome.evidence} - {""}
-    marked = [number for number, line in enumerate(lines) if _key(line) in told_by]
-    chosen = range(len(lines)) if whole else _around(marked, len(lines))
-    unseen = told_by - {_key(lines[number]) for number in marked}
-    extra = [f"{MARK} {printable(x)}" for x in outcome.evidence if _key(x) in unseen]
-    return "\n".join([head, *extra, *_excerpt(lines, sorted(chosen), frozenset(marked))])
+    found = find(lines, outcome.evidence)
+    chosen = set(range(len(lines)))
+    if not whole:
+        chosen = around(found.marked, len(lines), context=CONTEXT, tail=TAIL)
+    extra = [f"{MARK} {printable(line)}" for line in found.unseen]
+    return "\n".join([head, *extra, *_excerpt(lines, chosen, found.marked)])
 
 
-def _key(line: str) -> str:
-    """Evidence may have lost indentation and line ends on its way."""
-    return " ".join(line.split())
-
-
-def _around(marked: Sequence[int], count: int) -> set[int]:
-    chosen = set(range(max(0, count - TAIL), count))
-    for number in marked:
-        chosen.update(range(max(0, number - CONTEXT), min(count, number + CONTEXT + 1)))
-    return chosen
-
-
-def _excerpt(lines: Sequence[str], chosen: Sequence[int], marked: frozenset[int]) -> Iterator[str]:
+def _excerpt(lines: Sequence[str], chosen: set[int], marked: frozenset[int]) -> Iterator[str]:
     room = len(str(len(lines)))
-    expected = 0
-    for number in chosen:
-        if number != expected:
-            yield f"  {'':{room}}  [{number - expected} lines left out]"
-        mark = MARK if number in marked else " "
-        yield f"{mark} {number + 1:{room}}  {printable(lines[number])}".rstrip()
-        expected = number + 1
-    if expected != len(lines):
-        yield f"  {'':{room}}  [{len(lines) - expected} lines left out]"
+    for piece in pieces(chosen):
+        if piece.left_out:
+            yield f"  {'':{room}}  [{piece.left_out} lines left out]"
+        mark = MARK if piece.index in marked else " "
+        yield f"{mark} {piece.index + 1:{room}}  {printable(lines[piece.index])}".rstrip()
+    rest = len(lines) - max(chosen, default=-1) - 1
+    if rest:
+        yield f"  {'':{room}}  [{rest} lines left out]"
 
 
 def _reproducer(outcome: Outcome) -> str:

@@ -90,7 +90,7 @@ def _subject(report: RunReport, row: Row) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Problem:
+class Problem:
     """The same thing going wrong in the same cell of one or more rows."""
 
     first: Row
@@ -100,12 +100,12 @@ class _Problem:
 
 def problems(report: RunReport, columns: int = 80) -> str:
     """Every FAIL, ERROR and WARN with its summary, owner, evidence, log and the way to more."""
-    found = _problems(report)
-    ordered = [p for status in TO_SHOW for p in found if p.outcome.status is status]
-    return "\n\n".join(_describe(report, problem, columns) for problem in ordered)
+    found = grouped_problems(report)
+    return "\n\n".join(_describe(report, problem, columns) for problem in found)
 
 
-def _problems(report: RunReport) -> list[_Problem]:
+def grouped_problems(report: RunReport) -> list[Problem]:
+    """Every FAIL, ERROR and WARN in that order, the same on several rows once."""
     groups: dict[tuple[object, ...], list[tuple[Row, Outcome]]] = {}
     for row, outcome in report.outcomes():
         if outcome.status not in TO_SHOW:
@@ -114,13 +114,14 @@ def _problems(report: RunReport) -> list[_Problem]:
         # The base answers for itself: the same splat there is no patch's.
         key = (outcome.status, outcome.cell, outcome.owner, what, row.number == BASE_ROW)
         groups.setdefault(key, []).append((row, outcome))
-    return [
-        _Problem(*members[0], tuple(row.number for row, _ in members))
+    found = [
+        Problem(*members[0], tuple(row.number for row, _ in members))
         for members in groups.values()
     ]
+    return [p for status in TO_SHOW for p in found if p.outcome.status is status]
 
 
-def _describe(report: RunReport, problem: _Problem, columns: int) -> str:
+def _describe(report: RunReport, problem: Problem, columns: int) -> str:
     row, outcome = problem.first, problem.outcome
     of_whole = outcome.details.get("scope") == "series"
     where = "base" if row.number == BASE_ROW else f"patch {row.number}"
@@ -151,6 +152,12 @@ def fault(outcome: Outcome) -> str:
 
 def skips(report: RunReport, columns: int = 80) -> str:
     """Why cells were skipped, one line per reason."""
+    lines = [f"skip  {line}" for line in skip_lines(report)]
+    return "\n".join(x for line in lines for x in fold(printable(line), columns, " " * 6))
+
+
+def skip_lines(report: RunReport) -> list[str]:
+    """``CELLS on ROWS: REASON`` for every reason."""
     groups: dict[str, dict[str, list[int]]] = {}
     for row, outcome in report.outcomes():
         if outcome.status is Status.SKIP:
@@ -162,9 +169,8 @@ def skips(report: RunReport, columns: int = 80) -> str:
         for cell, numbers in cells.items():
             by_rows.setdefault(tuple(numbers), []).append(cell)
         for where, names in by_rows.items():
-            line = f"skip  {_names(names, report.cells)} on {rows(where)}: {reason}"
-            lines += fold(printable(line), columns, " " * 6)
-    return "\n".join(lines)
+            lines.append(f"{_names(names, report.cells)} on {rows(where)}: {reason}")
+    return lines
 
 
 def of_series(report: RunReport, columns: int = 80) -> str:

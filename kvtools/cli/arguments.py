@@ -26,6 +26,21 @@ exit status: 0 all good, 1 a patch is at fault, 2 usage or bad input, 3 ERROR (n
 """
 
 
+FORMATS = {
+    "json": "JSON after run.schema.json, everything there is",
+    "junit": "JUnit XML",
+    "html": "one HTML page with the matrix, logs and plots",
+    "mail": "text for a mail, 72 columns",
+    "markdown": "Markdown for a merge request",
+    "ktap": "KTAP version 1",
+    "kcidb": "KCIDB 5.3, checked against the schema where kvtools[kcidb] is installed",
+    "patchwork": "JSON with the checks of each patch, for patchwork's API",
+    "github": "GitHub workflow commands: annotations",
+    "gitlab": "GitLab code quality report",
+}
+"""Options of kvtools test and report; kvtools.report.formats has the writer of each."""
+
+
 def _lazy(module: str) -> Callable[[argparse.Namespace], int]:
     def run(arguments: argparse.Namespace) -> int:
         code: int = importlib.import_module(f"kvtools.cli.{module}").run(arguments)
@@ -75,6 +90,12 @@ def _tree_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--base", metavar="NAME|REV", help="a base by name, or with --tree a revision of that tree"
     )
+
+
+def _format_options(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("files to write (- for stdout)")
+    for name, text in FORMATS.items():
+        group.add_argument(f"--{name}", metavar="FILE", help=text)
 
 
 def _run_options(command: argparse.ArgumentParser) -> None:
@@ -129,8 +150,7 @@ def _test(commands: Commands) -> None:
     command.add_argument(
         "--no-reuse", action="store_true", help="run everything again, stored outcomes or not"
     )
-    command.add_argument("--json", metavar="FILE", help="write the result as JSON (- for stdout)")
-    command.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML")
+    _format_options(command)
     _run_options(command)
 
 
@@ -179,17 +199,30 @@ def _report(commands: Commands) -> None:
         "print a run again, or one cell of it with its log and its reproducer",
         "examples:\n  kvtools report                     the newest run\n"
         "  kvtools report 20261123-184501 --cell 3:boot:guest\n"
-        "  kvtools report --json - | jq .status\n",
+        "  kvtools report --json - | jq .status\n"
+        "  kvtools report --html report.html\n"
+        "  kvtools report run.json --html report.html\n"
+        "  kvtools report --compare 20261123-184501 20261124-070314\n",
     )
-    command.add_argument("run_id", nargs="?", metavar="RUN", help="default: the newest run")
+    command.add_argument(
+        "run_id",
+        nargs="?",
+        metavar="RUN",
+        help="a run, or a file that --json wrote; default: the newest run",
+    )
     command.add_argument(
         "--cell",
         metavar="PATCH:STEP[:NAME]",
         help="one cell: status, log lines, reproducer; the patch is a number or base",
     )
     command.add_argument("--log", action="store_true", help="with --cell: print its whole log")
-    command.add_argument("--json", metavar="FILE", help="write JSON (- for stdout)")
-    command.add_argument("--junit", metavar="FILE", help="write JUnit XML (- for stdout)")
+    command.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("OLD", "NEW"),
+        help="what changed between two runs (or files that --json wrote)",
+    )
+    _format_options(command)
 
 
 def _cache(commands: Commands) -> None:

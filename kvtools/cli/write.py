@@ -6,9 +6,16 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from argparse import Namespace
 from pathlib import Path
 
+from kvtools.cli.arguments import FORMATS
 from kvtools.errors import MachineError, UserError
+
+
+def wanted(arguments: Namespace) -> dict[str, str]:
+    """The formats asked for, each with the file it goes to."""
+    return {name: path for name in FORMATS if (path := getattr(arguments, name))}
 
 
 def check_writable(name: str | None, option: str) -> None:

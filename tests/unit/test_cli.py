@@ -126,6 +126,14 @@ def test_a_run_on_a_tree_leaves_json_and_junit_and_can_be_read_again(
     assert "olddefconfig" in out
     code, out, _ = cli("report", "--json", "-")
     assert json.loads(out) == data
+    page = tmp_path / "run.html"
+    code, out, _ = cli("report", result, "--html", page, "--github", "-")
+    assert code == 0 and out.startswith("::notice title=kvtools::PASS")
+    assert "olddefconfig" in page.read_text() and page.read_text().count("<script") == 1
+    code, out, _ = cli("report", "--compare", result, data["run"]["id"])
+    assert code == 0 and out.endswith("No status and no finding changed.\n")
+    code, _, err = cli("report", result, "--compare", result, result)
+    assert code == 2 and "--compare" in one_line(err)
 
 
 def test_a_config_symbol_that_does_not_exist_fails_and_is_named(

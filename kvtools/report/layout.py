@@ -82,19 +82,24 @@ def columns_of(cells: Iterable[str]) -> tuple[str, ...]:
 
 def entries(outcomes: Iterable[Outcome]) -> dict[str, Entry]:
     """What stands in the columns of one row."""
+    return {column: entry(outcome) for column, outcome in by_column(outcomes).items()}
+
+
+def by_column(outcomes: Iterable[Outcome]) -> dict[str, Outcome]:
+    """The outcome that stands for each column of one row."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault(column_of(outcome.cell), []).append(outcome)
     return {column: _merged(group) for column, group in groups.items()}
 
 
-def _merged(group: Sequence[Outcome]) -> Entry:
-    """The worst of several: a check that was skipped does not hide those that passed."""
+def _merged(group: Sequence[Outcome]) -> Outcome:
+    """The worst of several, in the time of all: a skipped check hides none that passed."""
     if len(group) == 1:
-        return entry(group[0])
+        return group[0]
     worst = min(group, key=lambda outcome: WORST_FIRST.index(outcome.status))
     seconds = sum(outcome.seconds for outcome in group if not outcome.reused)
-    return entry(replace(worst, seconds=seconds, reused=all(o.reused for o in group)))
+    return replace(worst, seconds=seconds, reused=all(o.reused for o in group))
 
 
 def short_time(seconds: float) -> str:

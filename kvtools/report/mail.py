@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator
 
 from kvtools.model import Outcome, Status
-from kvtools.report.layout import heads, short_time
+from kvtools.report.layout import by_column, columns_of, heads, short_time
 from kvtools.report.model import BASE_ROW, Row, RunReport, row_label
 from kvtools.report.printable import pad, printable, shorten, width
 from kvtools.report.text import (
@@ -19,6 +19,7 @@ from kvtools.report.text import (
     fault,
     grouped_problems,
     rows,
+    series_lines,
     skip_lines,
     verdict_line,
 )
@@ -45,6 +46,7 @@ def to_mail(report: RunReport) -> str:
         _table(report),
         *(_problem(problem, heads(report.cells)) for problem in grouped_problems(report)),
         [piece for line in skip_lines(report) for piece in wrap(f"skipped: {line}", "  ")],
+        [piece for line in series_lines(report) for piece in wrap(line, "  ")],
         list(_tested(report)),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -52,7 +54,7 @@ def to_mail(report: RunReport) -> str:
 
 def _table(report: RunReport) -> list[str]:
     """A line per patch with a column per cell, its head a letter explained below."""
-    cells = report.cells
+    cells = columns_of(report.cells)
     if not cells:
         return []
     keys = [_key(number) for number in range(len(cells))]
@@ -65,7 +67,8 @@ def _table(report: RunReport) -> list[str]:
         lines += [""] if lines else []
         lines.append(" " * (6 + subject) + "".join(f" {keys[i]:<{room}}" for i in band).rstrip())
         for row in report.rows:
-            words = "".join(f" {_word(row.outcome(cells[i])):<{room}}" for i in band)
+            found = by_column(row.outcomes)
+            words = "".join(f" {_word(found.get(cells[i])):<{room}}" for i in band)
             title = shorten(printable(_subject(report, row)), subject, ascii_only=True)
             lines.append(f"{row_label(row.number):>4}  {pad(title, subject)}{words}".rstrip())
     names = heads(cells)
@@ -90,11 +93,10 @@ def _subject(report: RunReport, row: Row) -> str:
 
 
 def _problem(problem: Problem, names: dict[str, str]) -> list[str]:
-    row, outcome = problem.first, problem.outcome
-    where = "base" if row.number == BASE_ROW else f"patch {row.number}"
+    outcome = problem.outcome
     whose = f" ({fault(outcome)})" if fault(outcome) else ""
-    subject = f", {row.subject}" if row.subject and row.number != BASE_ROW else ""
-    lines = wrap(f"{outcome.status}: {where}, {names[outcome.cell]}{whose}{subject}", "  ")
+    subject = f", {problem.subject}" if problem.subject else ""
+    lines = wrap(f"{outcome.status}: {problem.where}, {names[outcome.cell]}{whose}{subject}", "  ")
     lines += wrap(f"  {outcome.summary}", "  ")
     for line in outcome.evidence[:EVIDENCE_LINES]:
         lines += wrap(f"  | {line}", "  |   ")

@@ -13,10 +13,25 @@ from collections.abc import Iterable, Iterator
 
 from kvtools.model import Outcome, Status
 from kvtools.report.findings import Kind, findings
-from kvtools.report.layout import NOT_ON_BASE, heads, short_time, step_of
+from kvtools.report.layout import (
+    NOT_ON_BASE,
+    by_column,
+    columns_of,
+    heads,
+    short_time,
+    step_of,
+)
 from kvtools.report.model import BASE_ROW, Row, RunReport, row_label
 from kvtools.report.printable import printable
-from kvtools.report.text import Problem, fault, grouped_problems, rows, skip_lines, verdict_line
+from kvtools.report.text import (
+    Problem,
+    fault,
+    grouped_problems,
+    rows,
+    series_lines,
+    skip_lines,
+    verdict_line,
+)
 
 SIGNS = {
     Status.PASS: "\u2713",
@@ -65,20 +80,24 @@ def _parts(report: RunReport) -> Iterator[str]:
     skipped = [f"- {escape(line)}" for line in skip_lines(report)]
     if skipped:
         yield "\n".join(["Skipped:", "", *skipped])
+    whole = [f"- {escape(line)}" for line in series_lines(report)]
+    if whole:
+        yield "\n".join(["Of the series:", "", *whole])
     yield "\n".join(_tested(report))
 
 
 def _matrix(report: RunReport) -> Iterator[str]:
-    yield "| | patch | " + " | ".join(map(escape, heads(report.cells).values())) + " |"
-    yield "|---:|---|" + "---|" * len(report.cells)
+    columns = columns_of(report.cells)
+    yield "| | patch | " + " | ".join(map(escape, heads(columns).values())) + " |"
+    yield "|---:|---|" + "---|" * len(columns)
     for row in report.rows:
         subject = row.subject or (report.base.name if row.number == BASE_ROW else "")
-        words = [_word(row, cell) for cell in report.cells]
+        found = by_column(row.outcomes)
+        words = [_word(row, column, found.get(column)) for column in columns]
         yield f"| {row_label(row.number)} | {escape(subject)} | " + " | ".join(words) + " |"
 
 
-def _word(row: Row, cell: str) -> str:
-    outcome = row.outcome(cell)
+def _word(row: Row, cell: str, outcome: Outcome | None) -> str:
     if outcome is None:
         return "" if row.number == BASE_ROW and step_of(cell) in NOT_ON_BASE else "not run"
     word = f"{SIGNS[outcome.status]} {outcome.status}"
@@ -94,17 +113,16 @@ def _time(outcome: Outcome) -> str:
 
 
 def _problem(problem: Problem, names: dict[str, str]) -> Iterator[str]:
-    row, outcome = problem.first, problem.outcome
-    where = "base" if row.number == BASE_ROW else f"patch {row.number}"
+    outcome = problem.outcome
     whose = f" ({fault(outcome)})" if fault(outcome) else ""
     others = problem.numbers[1:]
     yield "<details><summary>" + html(
-        f"{SIGNS[outcome.status]} {outcome.status} {where}, {names[outcome.cell]}{whose}: "
+        f"{SIGNS[outcome.status]} {outcome.status} {problem.where}, {names[outcome.cell]}{whose}: "
         f"{outcome.summary}"
     ) + "</summary>"
     yield ""
-    if row.subject and row.number != BASE_ROW:
-        yield f"{escape(row.subject)}\n"
+    if problem.subject:
+        yield f"{escape(problem.subject)}\n"
     if others:
         yield f"The same on {rows(others)}.\n"
     if outcome.evidence:

@@ -97,6 +97,19 @@ class Problem:
     outcome: Outcome
     numbers: tuple[int, ...]
 
+    @property
+    def where(self) -> str:
+        """``base``, ``patch 3``, or ``series`` for a check of the whole."""
+        number = self.first.number
+        if self.outcome.details.get("scope") == "series":
+            return "series"
+        return "base" if number == BASE_ROW else f"patch {number}"
+
+    @property
+    def subject(self) -> str:
+        """The patch's, empty where it is no patch's problem."""
+        return self.first.subject if self.where.startswith("patch") else ""
+
 
 def problems(report: RunReport, columns: int = 80) -> str:
     """Every FAIL, ERROR and WARN with its summary, owner, evidence, log and the way to more."""
@@ -123,12 +136,9 @@ def grouped_problems(report: RunReport) -> list[Problem]:
 
 def _describe(report: RunReport, problem: Problem, columns: int) -> str:
     row, outcome = problem.first, problem.outcome
-    of_whole = outcome.details.get("scope") == "series"
-    where = "base" if row.number == BASE_ROW else f"patch {row.number}"
-    where = "series" if of_whole else where
     whose = f" ({fault(outcome)})" if fault(outcome) else ""
-    head = f"{outcome.status:<5} {where}, {heads([outcome.cell])[outcome.cell]}{whose}"
-    subject = "" if row.number == BASE_ROW or of_whole else f": {row.subject}"
+    head = f"{outcome.status:<5} {problem.where}, {heads([outcome.cell])[outcome.cell]}{whose}"
+    subject = f": {problem.subject}" if problem.subject else ""
     lines = fold(printable(head + subject), columns, " " * 6)
     body = [f"      {piece}" for piece in fold(printable(outcome.summary), columns - 6)]
     body += [f"      | {printable(line)}" for line in outcome.evidence[:EVIDENCE_LINES]]
@@ -175,8 +185,13 @@ def skip_lines(report: RunReport) -> list[str]:
 
 def of_series(report: RunReport, columns: int = 80) -> str:
     """Where every patch builds, and which levels of checks the author changed and why."""
-    lines = [*_builds(report), *_overrides(report)]
+    lines = series_lines(report)
     return "\n".join(piece for line in lines for piece in fold(printable(line), columns, " " * 6))
+
+
+def series_lines(report: RunReport) -> list[str]:
+    """:func:`of_series` before it is folded."""
+    return [*_builds(report), *_overrides(report)]
 
 
 def _builds(report: RunReport) -> list[str]:

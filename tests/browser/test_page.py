@@ -147,6 +147,13 @@ def test_an_address_with_a_cell_opens_it(show: Open) -> None:
     assert 0 <= box < 300  # its status is in sight, not above the edge
 
 
+def test_an_address_opens_what_is_folded_twice(show: Open) -> None:
+    page = show(rich(), anchor="#c12-2")
+    assert page.locator("#c12-2").is_visible() and page.locator("#k12").is_visible()
+    page = show(rich(), anchor="#c12-2", java_script_enabled=False)
+    page.locator("#c12-2").wait_for(state="visible", timeout=10_000)
+
+
 def test_find_filter_and_sort(show: Open) -> None:
     page = show(rich())
     rows = page.locator(".matrix tbody tr:visible")

@@ -184,6 +184,20 @@ def test_every_cell_leads_to_its_text() -> None:
     assert "details" in target.inside
 
 
+def test_checks_share_a_column_and_those_without_news_are_folded() -> None:
+    document = parse(PAGES["rich"])
+    heads = [e.text for e in document.all("th", role="columnheader")]
+    assert [head.split()[-1] for head in heads] == [
+        "patch", "apply", "check", "guest", "guest-off", "guest", "vmem.zone", "dump.kdump",
+    ]  # fmt: skip
+    found = document.all("a", **{"aria-label": "patch 3, check: WARN, 0.4s"})[0]
+    target = document.all("div", id=found.attributes["href"][1:])[0]
+    assert "LONG_LINE" in target.text and target.inside.count("details") == 1
+    clean = document.all("a", **{"aria-label": "patch 12, check: PASS, 13s"})[0]
+    folded = document.all("div", id=clean.attributes["href"][1:])[0]
+    assert "checkpatch" in folded.text and "range-diff" in folded.text
+
+
 def test_the_order_of_what_went_wrong() -> None:
     document = parse(PAGES["twelve"])
     titles = [e.text for e in document.all("h3") if "article" in e.inside]

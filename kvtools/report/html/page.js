@@ -59,9 +59,8 @@
 
   const reveal = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const folded = target && target.closest("details");
-    if (!folded) return;
-    folded.open = true;
+    if (!target || !target.closest("details")) return;
+    for (let e = target; e; e = e.parentElement) if (e.tagName === "DETAILS") e.open = true;
     target.scrollIntoView();
     target.focus({ preventScroll: true });
   };

@@ -16,9 +16,25 @@ from kvtools.report.html import log as log_html
 from kvtools.report.html.blocks import Lines, Table, blocks, pairs
 from kvtools.report.html.plots import Plot, plots
 from kvtools.report.jsonreport import plain
-from kvtools.report.layout import NOT_ON_BASE, heads, short_time, step_of
+from kvtools.report.layout import (
+    NOT_ON_BASE,
+    WORST_FIRST,
+    by_column,
+    columns_of,
+    heads,
+    short_time,
+    step_of,
+)
 from kvtools.report.model import BASE_ROW, Row, RunReport, log_path, subtests
-from kvtools.report.text import Problem, fault, grouped_problems, rows, skip_lines, verdict_line
+from kvtools.report.text import (
+    Problem,
+    fault,
+    grouped_problems,
+    rows,
+    series_lines,
+    skip_lines,
+    verdict_line,
+)
 
 LogOf = Callable[[Outcome], str | None]
 SIGNS = {
@@ -30,7 +46,6 @@ SIGNS = {
 }
 """Beside the word, never instead of it."""
 
-WORST = (Status.FAIL, Status.ERROR, Status.WARN, Status.PASS, Status.SKIP)
 IN_GUEST = (Step.BOOT, Step.SELFTEST, Step.DUMP)
 _SHOWN_APART = frozenset(
     {"subtests", "new", "preexisting", "fixed", "findings", "range_diff", "range-diff"}
@@ -63,20 +78,32 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Square:
+    """A place in the matrix: one cell, or the worst of the checks, which share a column."""
+
+    head: str
+    status: Status
+    sign: str
+    time: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """A row of the matrix; None where a cell was not run, "" where the base has none."""
+    """A row; of ``squares`` None was not run, "" is what the base has none of.
+
+    ``folded`` are the checks that found nothing, of which there are many.
+    """
 
     row: Row
     name: str
     subject: str
-    worst: Status
     rank: int
     seconds: float
-    cells: tuple[Cell | str | None, ...]
-
-    @property
-    def run(self) -> Iterator[Cell]:
-        return (cell for cell in self.cells if isinstance(cell, Cell))
+    squares: tuple[Square | str | None, ...]
+    cells: tuple[Cell, ...]
+    folded: tuple[Cell, ...]
+    fold_anchor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +140,7 @@ class Page:
     troubles: tuple[Trouble, ...]
     found: tuple[tuple[Kind, tuple[tuple[Found, str, str], ...]], ...]
     skipped: tuple[str, ...]
+    of_series: tuple[str, ...]
     plots: tuple[Plot, ...]
     range_diffs: tuple[RangeDiff, ...]
     environment: tuple[tuple[str, str], ...]
@@ -131,12 +159,13 @@ def page(report: RunReport, log_of: LogOf) -> Page:
         title=f"{series.name}{revision}: {series.title}" if series.title else series.name,
         verdict=verdict_line(report),
         sign=SIGNS[report.status],
-        heads=tuple(names.items()),
+        heads=tuple(heads(columns_of(report.cells)).items()),
         lines=lines,
-        counts=tuple((s, SIGNS[s], statuses.count(s)) for s in WORST if s in statuses),
+        counts=tuple((s, SIGNS[s], statuses.count(s)) for s in WORST_FIRST if s in statuses),
         troubles=tuple(_trouble(problem, names) for problem in grouped_problems(report)),
         found=_found(report, names),
         skipped=tuple(skip_lines(report)),
+        of_series=tuple(series_lines(report)),
         plots=plots(report),
         range_diffs=tuple(_range_diffs(report, log_of)),
         environment=tuple(_environment(report)),
@@ -150,22 +179,37 @@ def anchor(number: int, cell: str, names: Mapping[str, str]) -> str:
 
 
 def _line(report: RunReport, row: Row, names: Mapping[str, str], log_of: LogOf) -> Line:
-    by_cell = {outcome.cell: outcome for outcome in row.outcomes}
-    cells: list[Cell | str | None] = []
-    for cell in names:
-        outcome = by_cell.get(cell)
-        if outcome is not None:
-            cells.append(_cell(report, row, outcome, names, log_of))
-        else:
-            cells.append("" if row.number == BASE_ROW and step_of(cell) in NOT_ON_BASE else None)
-    statuses = {outcome.status for outcome in row.outcomes}
-    worst = next((status for status in WORST if status in statuses), Status.SKIP)
-    subject = row.subject or (
-        f"{report.base.name} {report.base.version}" if row.number == BASE_ROW else ""
+    cells = [_cell(report, row, outcome, names, log_of) for outcome in row.outcomes]
+    worst = min((WORST_FIRST.index(o.status) for o in row.outcomes), default=len(WORST_FIRST))
+    base = f"{report.base.name} {report.base.version}" if row.number == BASE_ROW else ""
+    return Line(
+        row=row,
+        name="base" if row.number == BASE_ROW else f"patch {row.number}",
+        subject=row.subject or base,
+        rank=worst,
+        seconds=sum(o.seconds for o in row.outcomes if not o.reused),
+        squares=tuple(_squares(report, row, names)),
+        cells=tuple(cell for cell in cells if not _is_folded(cell.outcome)),
+        folded=tuple(cell for cell in cells if _is_folded(cell.outcome)),
+        fold_anchor=f"k{row.number}",
     )
-    name = "base" if row.number == BASE_ROW else f"patch {row.number}"
-    seconds = sum(o.seconds for o in row.outcomes if not o.reused)
-    return Line(row, name, subject, worst, WORST.index(worst), seconds, tuple(cells))
+
+
+def _is_folded(outcome: Outcome) -> bool:
+    return outcome.step is Step.CHECK and outcome.status in (Status.PASS, Status.SKIP)
+
+
+def _squares(
+    report: RunReport, row: Row, names: Mapping[str, str]
+) -> Iterator[Square | str | None]:
+    found = by_column(row.outcomes)
+    for column, head in heads(columns_of(report.cells)).items():
+        outcome = found.get(column)
+        if outcome is None:
+            yield "" if row.number == BASE_ROW and step_of(column) in NOT_ON_BASE else None
+            continue
+        place = f"k{row.number}" if _is_folded(outcome) else anchor(row.number, outcome.cell, names)
+        yield Square(head, outcome.status, SIGNS[outcome.status], _time(outcome), place)
 
 
 def _cell(
@@ -260,13 +304,12 @@ def _url(path: Path | None) -> str:
 
 
 def _trouble(problem: Problem, names: Mapping[str, str]) -> Trouble:
-    row, outcome = problem.first, problem.outcome
-    where = "base" if row.number == BASE_ROW else f"patch {row.number}"
+    outcome = problem.outcome
     others = problem.numbers[1:]
     return Trouble(
         problem,
-        anchor(row.number, outcome.cell, names),
-        f"{where}, {names[outcome.cell]}",
+        anchor(problem.first.number, outcome.cell, names),
+        f"{problem.where}, {names[outcome.cell]}",
         f"The same on {rows(others)}." if others else "",
         fault(outcome),
         SIGNS[outcome.status],

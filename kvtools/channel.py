@@ -131,9 +131,8 @@ class Channel:
         ``late``, with what it had said. Raises Silent when the agent itself stops
         answering, GuestLost when QEMU is gone.
         """
-        self._number += 1
         start = time.monotonic()
-        self._ask(f"run {self._number} {encode(script)}", "running")
+        self.start(script)
         pause = POLL_FIRST
         while time.monotonic() - start < deadline:
             result = self._poll(start)
@@ -142,6 +141,11 @@ class Channel:
             time.sleep(pause)
             pause = min(2 * pause, POLL_LAST)
         return self._stop(start)
+
+    def start(self, script: str) -> None:
+        """Have a script run without waiting for its end, which may be the guest's."""
+        self._number += 1
+        self._ask(f"run {self._number} {encode(script)}", "running")
 
     def trace(self) -> None:
         """Have the kernel print its blocked tasks and busy CPUs on the console."""

@@ -167,6 +167,19 @@ class Qmp:
         self.execute("object-add", qom_type="memory-backend-ram", id=backend, size=size)
         self.execute("device_add", driver="pc-dimm", id=name, memdev=backend, node=node)
 
+    def dump(
+        self, path: Path, *, kind: str = "elf", only: tuple[int, int] | None = None
+    ) -> None:
+        """Write guest memory to a file: ``elf``, or ``kdump-zlib`` in flattened format.
+
+        Of virtio-mem only what is plugged. ``only``: address and length, elf alone. The guest
+        stands still meanwhile.
+        """
+        part = {"begin": only[0], "length": only[1]} if only else {}
+        self.execute(
+            "dump-guest-memory", paging=False, protocol=f"file:{path}", format=kind, **part
+        )
+
     def events(self) -> tuple[Event, ...]:
         """What came since the last call, in order. Never raises: also tells a dead QEMU's last."""
         with suppress(QMPError, OSError, EOFError, TimeoutError):

@@ -16,6 +16,7 @@ from kvtools import process
 from kvtools.errors import MachineError, ToolMissing
 
 PORT = "kvtools.channel"  # the virtio-serial port of the guest agent
+SHARE = "kvtools.share"  # the mount tag of a directory that the guest may write to
 SOCKET_LIMIT = 107  # sun_path of sockaddr_un without its NUL
 MIB = 1 << 20
 
@@ -49,6 +50,8 @@ class Machine:
 
     ``memory`` is the boot memory, with ``nodes`` their sum; ``maxmem`` and ``slots`` are
     what hotplug may reach. ``kernel_args`` go behind vng's own on the kernel command line.
+    ``share``: a directory of the host over 9p, writable; ``vmcoreinfo``: the device through
+    which the kernel tells QEMU its VMCOREINFO.
     """
 
     type: str = "q35"
@@ -59,6 +62,8 @@ class Machine:
     nodes: tuple[Node, ...] = ()
     virtio_mem: tuple[VirtioMem, ...] = ()
     balloon: bool = False
+    share: bool = False
+    vmcoreinfo: bool = False
     kernel_args: tuple[str, ...] = ()
 
 
@@ -95,6 +100,10 @@ class Places:
     @property
     def console(self) -> Path:
         return self.directory / "console.log"
+
+    @property
+    def share(self) -> Path:
+        return self.directory / "share"
 
     @property
     def pid(self) -> Path:
@@ -160,6 +169,8 @@ def qemu_args(machine: Machine, places: Places, *, interactive: bool) -> tuple[s
         *node_args(machine),
         *virtio_mem_args(machine.virtio_mem),
         *balloon_args(machine),
+        *share_args(machine, places),
+        *vmcoreinfo_args(machine),
         *qmp_args(places),
         *(() if interactive else (*channel_args(places), *console_args(places))),
     )
@@ -207,6 +218,20 @@ def virtio_mem_args(devices: tuple[VirtioMem, ...]) -> tuple[str, ...]:
 
 def balloon_args(machine: Machine) -> tuple[str, ...]:
     return ("-device", "virtio-balloon-pci,id=balloon0") if machine.balloon else ()
+
+
+def share_args(machine: Machine, places: Places) -> tuple[str, ...]:
+    """Nothing is mapped: files belong to whoever runs QEMU."""
+    if not machine.share:
+        return ()
+    return (
+        "-fsdev", f"local,id=kvtools-share,path={places.share},security_model=none",
+        "-device", f"virtio-9p-pci,fsdev=kvtools-share,mount_tag={SHARE}",
+    )  # fmt: skip
+
+
+def vmcoreinfo_args(machine: Machine) -> tuple[str, ...]:
+    return ("-device", "vmcoreinfo") if machine.vmcoreinfo else ()
 
 
 def qmp_args(places: Places) -> tuple[str, ...]:

@@ -11,11 +11,12 @@ from typing import Protocol
 from kvtools import dmesg
 from kvtools.errors import GuestLost, MachineError, ToolFailed
 from kvtools.events import Tick
-from kvtools.guest_session.faults import KernelFault, OutOfTime
+from kvtools.guest_session.faults import KernelFault, OutOfTime, unasked
 from kvtools.guest_session.guest import Guest, Source
 from kvtools.guest_session.reproducer import reproducer
 from kvtools.guest_session.request import GuestRequest
 from kvtools.model import Json, Outcome, Owner, Status, Step
+from kvtools.vmcore import Damaged
 from kvtools.vng import Machine
 
 EVIDENCE_LINES = 40
@@ -61,6 +62,7 @@ class _Findings:
     machine: MachineError | None = None
     boot_seconds: float = 0.0
     release: str = ""
+    crashed: bool = False
     reproduce: tuple[str, ...] = ()
 
 
@@ -77,7 +79,9 @@ def run_cell(scenario: Scenario, request: GuestRequest, tick: Tick) -> Outcome:
     (request.out / "ktap.log").write_text(ktap(found.subtests), "utf-8")
     console_log = request.out / "console.log"
     console = console_log.read_text("utf-8", "replace") if console_log.exists() else ""
-    splats = dmesg.parse(console)
+    splats: Sequence[dmesg.Splat] = dmesg.parse(console)
+    if found.crashed:
+        splats = unasked(splats)
     status, owner, summary = _judge(found, splats)
     return Outcome(
         step=request.step,
@@ -125,8 +129,9 @@ def _drive(scenario: Scenario, request: GuestRequest, tick: Tick, found: _Findin
             guest.watch()
     except KernelFault as fault:
         found.fault = fault
-    except (GuestLost, OutOfTime, ToolFailed) as error:
+    except (GuestLost, OutOfTime, ToolFailed, Damaged) as error:
         found.machine = error
+    found.crashed = guest.crashed
     found.reproduce = reproducer(guest)
 
 

@@ -15,6 +15,11 @@ from kvtools import dmesg
 from kvtools.errors import GuestLost, MachineError
 from kvtools.qmp import Event
 
+CRASH = "echo 1 >/proc/sys/kernel/sysrq; sleep 0.2; echo c >/proc/sysrq-trigger"
+"""Makes a guest panic, after the agent has said that it runs this."""
+
+CRASH_TITLE = "Kernel panic: sysrq triggered crash"
+
 
 class KernelFault(Exception):
     """The guest's kernel stopped working; ends a scenario and becomes its FAIL.
@@ -98,6 +103,38 @@ def _hanging(end: End) -> KernelFault | GuestLost:
     return KernelFault(
         "no-boot", f"did not boot within {end.waited:.0f} s; {_last_line(end.console)}"
     )
+
+
+def after_crash(end: End) -> KernelFault | GuestLost | None:
+    """Like :func:`explain`, for a guest that was made to panic; None when all went well.
+
+    Well is: no fault but the panic asked for, and a crash kernel that powered the guest off.
+    """
+    fatal = [splat for splat in unasked(dmesg.parse(end.console)) if splat.fatal]
+    if fatal:
+        return KernelFault("splat", f"{fatal[0].title} while {end.doing}")
+    if end.exit_status is None:
+        return KernelFault(
+            "crash-hang",
+            f"not done {end.waited:.0f} s after the crash, while {end.doing}; "
+            + _last_line(end.console),
+        )
+    reasons = [e.data.get("reason") for e in end.events if e.name == "SHUTDOWN"]
+    if "guest-shutdown" in reasons:
+        return None
+    if "guest-reset" in reasons or "guest-panic" in reasons:
+        return KernelFault(
+            "crash-reset",
+            f"the guest reset itself while {end.doing}: no crash kernel ran, or not to its end; "
+            + _last_line(end.console),
+        )
+    said = f": {end.said}" if end.said else ""
+    return GuestLost(f"QEMU ended while {end.doing}, and not because the guest did{said}")
+
+
+def unasked(splats: Sequence[dmesg.Splat]) -> list[dmesg.Splat]:
+    """Without the panic that :data:`CRASH` causes; a second one like it nobody asked for."""
+    return [s for s in splats if s.title != CRASH_TITLE or s.count > 1]
 
 
 def _last_line(console: str) -> str:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,14 @@ from typing import Generic, NoReturn, Self, TypeVar
 from kvtools import process, vng
 from kvtools.channel import AGENT, Channel, Hello, Result, Silent
 from kvtools.errors import GuestLost, MachineError, ToolFailed
-from kvtools.guest_session.faults import End, KernelFault, OutOfTime, explain
+from kvtools.guest_session.faults import (
+    CRASH,
+    End,
+    KernelFault,
+    OutOfTime,
+    after_crash,
+    explain,
+)
 from kvtools.model import Json
 from kvtools.qmp import Qmp
 from kvtools.vng import Machine, Places
@@ -81,6 +88,7 @@ class Guest:
         self.source = source
         self.hello: Hello | None = None
         self.boot_seconds = 0.0
+        self.crashed = False  # on purpose; the guest has ended then
         self.scripts: list[str] = []
         self.on_host: list[str] = []  # shell lines a reproducer needs before the guest starts
         self._explained: Exception | None = None
@@ -164,6 +172,8 @@ class Guest:
 
     def watch(self) -> None:
         """Raises when the guest cannot go on: QEMU ended, time is over, console flooded."""
+        if self.crashed:
+            return
         if self._child.poll() is not None:
             self._fail("running", 0.0, None)
         if time.monotonic() > self._end:
@@ -174,6 +184,37 @@ class Guest:
         if (self.out / "console.log").stat().st_size > CONSOLE_LIMIT:
             raise KernelFault("flood", f"the console grew over {CONSOLE_LIMIT >> 20} MiB")
 
+    @property
+    def share(self) -> Path:
+        """Where dumps are; the guest may write to it where the machine has a ``share``."""
+        return self.out / "dumps"
+
+    def crash(self, deadline: float, watch: Callable[[], object] = lambda: None) -> float:
+        """Make the kernel panic and wait until its crash kernel has powered the guest off.
+
+        The seconds that took; ``watch`` is called while waiting. Only the host goes on after
+        that. Raises KernelFault when the crash kernel does not come up or does not end.
+        """
+        self.watch()
+        self.scripts.append(CRASH)
+        self.crashed = True
+        start = time.monotonic()
+        end = min(start + deadline * self._stretch, self._end)
+        with suppress(Silent, GuestLost):  # it may be gone before it answers
+            self._channel.start(CRASH)
+        while self._child.poll() is None and time.monotonic() < end:
+            watch()
+            time.sleep(PAUSE_LAST)
+        seconds = time.monotonic() - start
+        status = self._child.poll()
+        if status is not None:
+            self._child.wait(END_DEADLINE)  # raises Interrupted if it was Ctrl-C that ended it
+        fault = after_crash(self._ending("the crash kernel ran", seconds, status))
+        if fault is not None:
+            self._explained = fault
+            raise fault
+        return seconds
+
     # Starting and ending
 
     def _start(self) -> None:
@@ -183,6 +224,9 @@ class Guest:
         console = self.out / "console.log"
         console.write_bytes(b"")
         places.console.symlink_to(console)
+        if self.machine.share:
+            self.share.mkdir()
+            places.share.symlink_to(self.share)
         argv = vng.argv(
             self.machine, places, accel=self.accel, command=f"sh {AGENT}", modules=modules
         )
@@ -255,20 +299,21 @@ class Guest:
         status = self._child.poll()
         if status is not None:
             self._child.wait(END_DEADLINE)  # raises Interrupted if it was Ctrl-C that ended it
-        self._explained = explain(
-            End(
-                doing=doing,
-                waited=waited,
-                accel=self.accel,
-                greeted=self.hello is not None,
-                exit_status=status,
-                run_state="" if status is not None else self._run_state(),
-                events=self.qmp.events(),
-                console=self.console(),
-                said=self._said(),
-            )
-        )
+        self._explained = explain(self._ending(doing, waited, status))
         raise self._explained from cause
+
+    def _ending(self, doing: str, waited: float, status: int | None) -> End:
+        return End(
+            doing=doing,
+            waited=waited,
+            accel=self.accel,
+            greeted=self.hello is not None,
+            exit_status=status,
+            run_state="" if status is not None else self._run_state(),
+            events=self.qmp.events(),
+            console=self.console(),
+            said=self._said(),
+        )
 
     def _lost(self, error: GuestLost) -> None:
         """QMP broke off; raises what ended QEMU, nothing while QEMU lives."""

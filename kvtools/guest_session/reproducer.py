@@ -42,6 +42,7 @@ def reproducer(guest: Guest) -> tuple[str, ...]:
         lines.append(f"# guest scripts: {AGENT.parent}")
     if scripts:
         lines += ["# in the guest:", *scripts]
+    lines = [line.replace(str(guest.share), str(vng.Places(BY_HAND).share)) for line in lines]
     stable = str(paths.home().cache / "by-hand" / guest.source.commit[:12])
     return tuple(line.replace(str(guest.out), stable) for line in lines)
 
@@ -59,6 +60,8 @@ def by_hand(machine: vng.Machine, image: Path, accel: str, directory: Path) -> l
             command_line(["mkdir", "-p", places.modules.parent]),
             command_line(["ln", "-sfn", image / "modules/lib/modules", places.modules]),
         ]
+    if machine.share:
+        lines.append(command_line(["mkdir", "-p", places.share]))
     argv = vng.argv(machine, places, accel=accel, command=None, modules=modules)
     venv = Path(argv[0]).parent  # vng calls virtme-run through PATH
     lines.append(f"PATH={shlex.quote(str(venv))}:$PATH " + command_line(["vng", *argv[1:]]))

@@ -26,6 +26,8 @@ def shell(
     try:
         places = Places(directory)
         modules = link_kernel(image, places)
+        if machine.share:
+            places.share.mkdir()
         for device in machine.virtio_mem:
             half = device.size // 2 // device.block_size * device.block_size
             say(f"to resize {device.name} to {half // MIB} MiB, in another terminal:")

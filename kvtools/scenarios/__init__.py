@@ -2,7 +2,18 @@
 """What can be done to a guest: the registry of scenarios."""
 
 from kvtools.errors import UserError
-from kvtools.scenarios import balloon, boot, kselftest, machines, vmem
+from kvtools.scenarios import (
+    balloon,
+    boot,
+    dump_crash,
+    dump_host,
+    dump_kdump,
+    dump_reload,
+    dump_vmcoreinfo,
+    kselftest,
+    machines,
+    vmem,
+)
 from kvtools.scenarios.base import Guest, Scenario, Subtest, missing
 
 machine = machines.load
@@ -15,6 +26,11 @@ _ALL = {
     "vmem.resize": vmem.resize,
     "balloon.offline": balloon.offline,
     "kselftest:memory-hotplug": kselftest.memory_hotplug,
+    "dump.vmcoreinfo": dump_vmcoreinfo.vmcoreinfo,
+    "dump.host": dump_host.host,
+    "dump.kdump": dump_kdump.kdump,
+    "dump.reload": dump_reload.reload,
+    "dump.crash": dump_crash.dump_crash,
 }
 
 

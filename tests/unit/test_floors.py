@@ -56,7 +56,12 @@ def violations(path: Path, source: str, table: dict[str, int]) -> list[str]:
     return wrong
 
 
-SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if p.name not in ("__init__.py", "__main__.py"))
+GUEST = PACKAGE / "guest"  # programs for the guest, on no floor: each stands alone
+SOURCES = sorted(
+    p
+    for p in PACKAGE.rglob("*.py")
+    if p.name not in ("__init__.py", "__main__.py") and p.parent != GUEST
+)
 SOURCES += sorted(p for p in PACKAGE.rglob("*/__init__.py"))
 
 
@@ -65,6 +70,11 @@ def test_imports_go_down(path: Path) -> None:
     table = floors()
     assert module_of(path) in table, f"{module_of(path)} has no floor in docs/architecture.md"
     assert violations(path, path.read_text(), table) == []
+
+
+def test_programs_for_the_guest_import_nothing_of_ours() -> None:
+    for path in GUEST.glob("*.py"):
+        assert imported(path, path.read_text()) == set()
 
 
 def test_an_upward_and_a_sideways_import_are_seen() -> None:
@@ -80,7 +90,8 @@ def test_only_process_uses_subprocess() -> None:
     users = {
         module_of(p)
         for p in PACKAGE.rglob("*.py")
-        if any(
+        if p.parent != GUEST
+        and any(
             isinstance(n, ast.Import) and any(a.name == "subprocess" for a in n.names)
             for n in ast.walk(ast.parse(p.read_text()))
         )

@@ -367,7 +367,8 @@ def test_a_reproducer_names_no_directory_that_is_renamed(
     monkeypatch.setattr(process, "which", lambda name: Path("/v/bin", name))
     ours = SimpleNamespace(
         machine=Machine(), image=fake.image, accel="tcg", out=fake.out, changes=(),
-        source=Source(fake.image, "0123456789abcdef"), on_host=[f"mkdir -p {fake.out}/selftests"],
+        share=fake.out / "dumps", source=Source(fake.image, "0123456789abcdef"),
+        on_host=[f"mkdir -p {fake.out}/selftests"],
         scripts=[f"sh {SCRIPTS / 'kselftest.sh'} {fake.out}/selftests x"],
     )  # fmt: skip
     stable = paths.home().cache / "by-hand" / "0123456789ab" / "selftests"

@@ -26,8 +26,8 @@ class RunRequest:
     """Everything a run depends on.
 
     ``configs`` by name; ``jobs`` is make's -j, ``guests`` how many may run at once;
-    ``emulator`` are the versions of what starts them; ``expectations`` by cell; ``checks`` by name,
-    ``cores`` of them at once.
+    ``emulator`` are the versions of what starts them; ``keep``: the crash dumps of cells that
+    pass, too; ``expectations`` by cell; ``checks`` by name, ``cores`` of them at once.
     """
 
     run_id: str
@@ -41,6 +41,7 @@ class RunRequest:
     guests: int = 1
     emulator: Mapping[str, str] = field(default_factory=dict)
     reuse: bool = True
+    keep: bool = False
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     cores: int = 1

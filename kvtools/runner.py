@@ -314,7 +314,7 @@ class _Run:
             self._follow(row, cell, known)
             return
         found = self._work.stored(cell, outcome_key)
-        if found:
+        if found and not (self.request.keep and guest.lacks_dumps(found)):
             self._by_key[outcome_key] = (row, self._finish(row, cell, found))
             return
         future = self._once_booted(row, cell, tree, built, outcome_key)
@@ -389,6 +389,7 @@ class _Run:
             commit=tree.commit,
             out=out,
             deadline=None,
+            keep=self.request.keep,
         )
 
     def _guest(

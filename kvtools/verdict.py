@@ -75,6 +75,8 @@ def _judge_skip(outcome: Outcome, expectation: Expectation | None, patch: int) -
     if expectation is None:
         return outcome
     due = expectation.from_patch
+    if due is not None and patch >= max(due, 1) and outcome.owner is Owner.USER:
+        return replace(outcome, status=Status.ERROR)  # nobody tested it; not the patch's fault
     if due is not None and patch >= max(due, 1):
         return replace(
             outcome,

@@ -150,6 +150,9 @@ def _test(commands: Commands) -> None:
     command.add_argument(
         "--no-reuse", action="store_true", help="run everything again, stored outcomes or not"
     )
+    command.add_argument(
+        "--keep", action="store_true", help="keep the crash dumps of cells that pass, too"
+    )
     _format_options(command)
     _run_options(command)
 

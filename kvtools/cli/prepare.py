@@ -88,6 +88,7 @@ def prepare(arguments: Namespace, emit: Emit) -> Prepared:
         jobs=arguments.jobs or cores + 1,
         guests=arguments.guests or guest_slots(cores, memory),
         reuse=not arguments.no_reuse,
+        keep=getattr(arguments, "keep", False),
         expectations={e.cell: e for e in chosen.expectations} if chosen else {},
         checks={c.name: c for c in known},
         cores=cores,

@@ -6,19 +6,24 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from kvtools import dmesg
 from kvtools.errors import GuestLost, MachineError, ToolFailed
 from kvtools.events import Tick
 from kvtools.guest_session.faults import KernelFault, OutOfTime, unasked
-from kvtools.guest_session.guest import Guest, Source
+from kvtools.guest_session.guest import DUMPS, IMAGE, Guest, Source
 from kvtools.guest_session.reproducer import reproducer
 from kvtools.guest_session.request import GuestRequest
 from kvtools.model import Json, Outcome, Owner, Status, Step
 from kvtools.vmcore import Damaged
 from kvtools.vng import Machine
 
+DROPPED = "dumps_not_kept"
+"""Key in ``Outcome.details``: the dump files that were removed, with their sizes in bytes."""
+
+BULK = (".kdump", ".elf", ".flat")  # the dumps; what was said of them is evidence and stays
 EVIDENCE_LINES = 40
 TAIL_LINES = 12
 
@@ -83,6 +88,8 @@ def run_cell(scenario: Scenario, request: GuestRequest, tick: Tick) -> Outcome:
     if found.crashed:
         splats = unasked(splats)
     status, owner, summary = _judge(found, splats)
+    good = status in (Status.PASS, Status.SKIP)
+    dropped = _tidy(request.out / DUMPS, everything=good and not request.keep)
     return Outcome(
         step=request.step,
         name=scenario.name,
@@ -103,8 +110,20 @@ def run_cell(scenario: Scenario, request: GuestRequest, tick: Tick) -> Outcome:
                 {"kind": str(s.kind), "title": s.title, "line": s.line, "count": s.count}
                 for s in splats
             ],
+            **({DROPPED: dropped} if dropped else {}),
         },
     )
+
+
+def _tidy(folder: Path, *, everything: bool) -> dict[str, int]:
+    """Remove the kernel image from the share and, with ``everything``, the dump files."""
+    (folder / IMAGE).unlink(missing_ok=True)
+    dropped = {}
+    for path in sorted(folder.iterdir()) if everything and folder.is_dir() else ():
+        if path.suffix in BULK:
+            dropped[path.name] = path.stat().st_size
+            path.unlink()
+    return dropped
 
 
 def skipped(step: Step, scenario: str, reason: str) -> Outcome:

@@ -40,6 +40,8 @@ END_DEADLINE = 5.0
 SLICE = 0.5  # how often a wait looks whether QEMU still lives
 PAUSE_FIRST, PAUSE_LAST = 0.02, 0.3
 STRETCH = {"kvm": 1.0, "tcg": 4.0}
+DUMPS = "dumps"  # the directory for them below a guest's ``out``
+IMAGE = "bzImage"  # a copy in there is for the crash kernel
 CONSOLE_LIMIT = 64 << 20  # bytes: a kernel that prints without end must not fill the disk
 
 
@@ -187,7 +189,7 @@ class Guest:
     @property
     def share(self) -> Path:
         """Where dumps are; the guest may write to it where the machine has a ``share``."""
-        return self.out / "dumps"
+        return self.out / DUMPS
 
     def crash(self, deadline: float, watch: Callable[[], object] = lambda: None) -> float:
         """Make the kernel panic and wait until its crash kernel has powered the guest off.

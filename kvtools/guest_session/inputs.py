@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from kvtools import git
+from kvtools import git, process
 from kvtools.channel import AGENT
 from kvtools.errors import UserError
 from kvtools.guest_session.request import GuestRequest
@@ -18,6 +20,7 @@ from kvtools.vng import Machine
 
 CODE = (  # our own sources that decide what an outcome is
     "scenarios", "guest_session", "channel.py", "dmesg.py", "ktap.py", "qmp.py", "vng.py",
+    "vmcore", "makedumpfile.py", "crash.py",
 )  # fmt: skip
 
 
@@ -32,6 +35,8 @@ class Keyed(Protocol):
     def machine(self) -> Machine: ...
     @property
     def files(self) -> tuple[str, ...]: ...
+    @property
+    def programs(self) -> tuple[str, ...]: ...
 
 
 def inputs_of(scenario: Keyed, request: GuestRequest) -> Json:
@@ -43,8 +48,16 @@ def inputs_of(scenario: Keyed, request: GuestRequest) -> Json:
         "accel": request.accel,
         "guest": digest(AGENT.parent),
         "code": code_digest(*CODE),
+        "programs": {name: _program(name) for name in scenario.programs},
         "files": _tree_digest(request, scenario.files) if scenario.files else "",
     }
+
+
+@functools.cache
+def _program(name: str) -> str:
+    """SHA-256 over a program of this machine, "" where there is none."""
+    path = process.which(name)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
 
 
 def _tree_digest(request: GuestRequest, files: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ class GuestRequest:
     ``repo`` and ``commit`` the tree it was built of.
 
     ``accel`` is ``kvm`` or ``tcg``; ``deadline`` overrides the scenario's (seconds under KVM).
+    ``keep``: dump files stay although all is well.
     """
 
     step: Step
@@ -25,3 +26,4 @@ class GuestRequest:
     commit: str
     out: Path
     deadline: float | None = None
+    keep: bool = False

@@ -14,11 +14,11 @@ from kvtools.scenarios import (
     machines,
     vmem,
 )
-from kvtools.scenarios.base import Guest, Scenario, Subtest, missing
+from kvtools.scenarios.base import Guest, Scenario, Subtest, absent, missing
 
 machine = machines.load
 
-__all__ = ["Guest", "Scenario", "Subtest", "get", "machine", "missing", "names"]
+__all__ = ["Guest", "Scenario", "Subtest", "absent", "get", "machine", "missing", "names"]
 
 _ALL = {
     "boot": boot.scenario,

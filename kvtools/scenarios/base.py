@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from kvtools import process
 from kvtools.channel import Hello, Result
 from kvtools.model import Json, Status
 from kvtools.qmp import Qmp
@@ -101,7 +102,8 @@ class Scenario:
 
     ``needs`` are config symbols that must be ``y`` or ``m``, ``machine`` the guest,
     ``deadline`` seconds under KVM for all of it, ``files`` paths of the tree under test
-    that go into it. A change of ``version`` makes stored outcomes stale.
+    that go into it, ``programs`` what this machine needs beyond QEMU. A change of
+    ``version`` makes stored outcomes stale.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Scenario:
     deadline: float
     check: Callable[[Guest], Iterator[Subtest]]
     files: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
 
     def run(self, guest: Guest) -> Iterator[Subtest]:
         """The subtests as they end. Raises what the guest raises."""
@@ -122,6 +125,14 @@ class Scenario:
 
 def subtest(name: str, passed: bool, message: str, **figures: Json) -> Subtest:
     return Subtest(name, Status.PASS if passed else Status.FAIL, message, figures)
+
+
+def absent(scenario: Scenario) -> str | None:
+    """Why it has to be SKIP on this machine: the programs it lacks, and what installs them."""
+    gone = [name for name in scenario.programs if process.which(name) is None]
+    if not gone:
+        return None
+    return f"{', '.join(gone)} not installed (kvtools doctor names the packages)"
 
 
 def missing(scenario: Scenario, final_config: Mapping[str, str]) -> str | None:

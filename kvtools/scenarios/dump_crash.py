@@ -87,4 +87,5 @@ def dump_crash() -> Scenario:
         machine=machines.load("dump"),
         deadline=240.0,
         check=_check,
+        programs=("kexec", "makedumpfile", "crash"),
     )

@@ -88,4 +88,5 @@ def host() -> Scenario:
         machine=machines.load("dump-live"),
         deadline=120.0,
         check=_check,
+        programs=("makedumpfile",),
     )

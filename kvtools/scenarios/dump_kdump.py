@@ -124,4 +124,5 @@ def kdump() -> Scenario:
         machine=machines.load("dump"),
         deadline=150.0,
         check=_check,
+        programs=("kexec", "makedumpfile"),
     )

@@ -156,4 +156,5 @@ def reload() -> Scenario:
         machine=machines.load("dump"),
         deadline=150.0,
         check=_check,
+        programs=("kexec", "makedumpfile"),
     )

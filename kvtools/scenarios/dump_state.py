@@ -28,7 +28,8 @@ _CANARY_SAYS = "/run/kvtools/canary"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """``region`` and ``plugged`` are sets of page frames, ``size`` what QMP says is plugged.
+    """``region``, ``plugged`` and ``online`` (the guest's online blocks in the region) are sets
+    of page frames, ``size`` is what QMP says is plugged.
 
     ``canaries`` map page frames in plugged memory to the index of their pattern.
     ``offline`` is how many pages of the region's online blocks the guest calls offline in
@@ -38,6 +39,7 @@ class State:
     device: MemoryDevice
     region: int
     plugged: int
+    online: int
     size: int
     token: str
     canaries: Mapping[int, int]
@@ -86,10 +88,11 @@ def look(guest: Guest, canary_mib: int = CANARY_MIB) -> State:
     start, end = device.address, device.address + device.region
     token = f"kv{guest.source.commit[:14]:0<14}"
     canaries = canaries_in(guest, token, canary_mib, [(start, end)])[start]
+    view = memory.look(guest)
+    blocks = view.online_in(start, end)
+    online = pages.spans((b * view.block_size, (b + 1) * view.block_size) for b in blocks)
     offline = None
     if memory.shows_offline(guest):
-        view = memory.look(guest)
-        blocks = view.online_in(start, end)
         offline = memory.offline_bytes(guest, view, blocks) // memory.PAGE
     plugged = plugged_map(guest, device)
     outside = [frame for frame in canaries if not plugged >> frame & 1]
@@ -98,7 +101,7 @@ def look(guest: Guest, canary_mib: int = CANARY_MIB) -> State:
             "canary", f"the guest uses page {outside[0]:#x}, which QEMU says is not plugged"
         )
     region = pages.span(start, end)
-    return State(device, region, plugged, device.size, token, canaries, offline)
+    return State(device, region, plugged, online, device.size, token, canaries, offline)
 
 
 def plugged_map(guest: Guest, device: MemoryDevice) -> int:

@@ -118,7 +118,7 @@ class _Build:
             if installed.status != 0:
                 return self._failed(installed)
             details["modules_sha256"] = _digest_of_modules(request.out / "modules")
-        return self._passed(made, details)
+        return self._passed(made, details, debug_info=final.get("DEBUG_INFO", "n") == "y")
 
     def _left(self) -> float:
         return self._request.deadline - (time.monotonic() - self._begun)
@@ -127,11 +127,16 @@ class _Build:
         return make.build(self._tree, targets, jobs=self._request.jobs, deadline=self._left(),
                           log=self._log, tick=self._tick, variables=variables)
 
-    def _passed(self, made: make.Made, details: dict[str, Json]) -> Outcome:
+    def _passed(
+        self, made: make.Made, details: dict[str, Json], *, debug_info: bool
+    ) -> Outcome:
+        """``debug_info``: the whole vmlinux is left as well, for crash."""
         request = self._request
         image = request.out / "bzImage"
         shutil.copyfile(make.image_path(self._tree), image)
         shutil.copyfile(self._tree.objects / "System.map", request.out / "System.map")
+        if debug_info:
+            shutil.copyfile(self._tree.objects / "vmlinux", request.out / "vmlinux")
         data = image.read_bytes()
         found = (*self._of_config, *made.warnings)
         details |= {

@@ -9,10 +9,10 @@ from pathlib import Path
 from kvtools import kconfig, scenarios
 from kvtools.dmesg import Kind
 from kvtools.events import Tick, no_tick
-from kvtools.guest_session import GuestRequest, inputs_of, run_cell, skipped
-from kvtools.model import Json, Outcome, Status
+from kvtools.guest_session import DROPPED, GuestRequest, inputs_of, run_cell, skipped
+from kvtools.model import Json, Outcome, Owner, Status
 
-__all__ = ["GuestRequest", "inputs", "run"]
+__all__ = ["GuestRequest", "inputs", "lacks_dumps", "run"]
 
 SLOW = frozenset((Kind.HUNG_TASK, Kind.LOCKUP, Kind.RCU_STALL))
 SILENT = frozenset(("guest:hang", "guest:no-boot"))
@@ -25,7 +25,8 @@ def inputs(request: GuestRequest) -> Json:
 
 
 def run(request: GuestRequest, tick: Tick = no_tick) -> Outcome:
-    """See :func:`kvtools.guest_session.run_cell`; SKIP when the kernel lacks a symbol.
+    """See :func:`kvtools.guest_session.run_cell`; SKIP when the kernel lacks a symbol, and,
+    owned by the user, when this machine lacks a program.
 
     A guest that only ran out of time is run once more: it may have been the machine. If it
     passes then, that is a WARN which keeps the first log in ``first-try/``.
@@ -35,6 +36,9 @@ def run(request: GuestRequest, tick: Tick = no_tick) -> Outcome:
     reason = scenarios.missing(scenario, final)
     if reason is not None:
         return skipped(request.step, scenario.name, reason)
+    reason = scenarios.absent(scenario)
+    if reason is not None:
+        return replace(skipped(request.step, scenario.name, reason), owner=Owner.USER)
     outcome = run_cell(scenario, request, tick)
     if not _too_slow(outcome):
         return outcome
@@ -49,6 +53,11 @@ def run(request: GuestRequest, tick: Tick = no_tick) -> Outcome:
         evidence=outcome.evidence,
         details={**again.details, FIRST: outcome.summary},
     )
+
+
+def lacks_dumps(outcome: Outcome) -> bool:
+    """Whether it had dump files that are not kept."""
+    return bool(outcome.details.get(DROPPED))
 
 
 def _too_slow(outcome: Outcome) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from kvtools.errors import UserError
 from kvtools.model import Finding, Json, Outcome
 from kvtools.report.excerpt import around, find, pieces
+from kvtools.report.figures import table, tabled
 from kvtools.report.jsonreport import plain
 from kvtools.report.model import Row, RunReport, log_path, subtests
 from kvtools.report.printable import pad, printable, width
@@ -76,6 +77,7 @@ def describe(
     blocks = [
         _facts(report, line, outcome),
         _subtests(outcome),
+        "\n".join(table(tabled(subtests(outcome)))),
         _details(outcome),
         _log(outcome, log, whole),
         _reproducer(outcome),
@@ -106,6 +108,7 @@ def _subtests(outcome: Outcome) -> str:
     parts = subtests(outcome)
     if not parts:
         return ""
+    in_table = tabled(parts)
     names = [printable(part.name) for part in parts]
     room = max(map(width, names))
     lines = ["subtests"]
@@ -113,7 +116,8 @@ def _subtests(outcome: Outcome) -> str:
         seconds = f"{part.seconds:7.1f}s" if part.seconds else " " * 8
         text = f"  {part.status:<5} {seconds}  {pad(name, room)}  {printable(part.summary)}"
         lines.append(text.rstrip())
-        lines += [f"{'':16}  {line}" for line in tree(part.details.get("figures", {}))]
+        shown = {} if part in in_table else part.details.get("figures", {})
+        lines += [f"{'':16}  {line}" for line in tree(shown)]
     return "\n".join(lines)
 
 

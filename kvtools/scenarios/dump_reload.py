@@ -19,7 +19,7 @@ from kvtools.vmcore import Dump, open_dump, pages
 from kvtools.vng import MIB
 
 WITH_RULE, WITHOUT = 132 * MIB, 320 * MIB  # sections of 128 MiB: two are begun, then a third
-CANARY_MIB = 200  # enough to lie in both
+CANARY_MIB = 290  # more than the first two sections hold
 HOW = "-c"  # kexec_load: kexec-tools reads the ranges from /proc/iomem
 LEVEL = 23  # no free pages, no zeroes, no cache; user data, where the canaries are
 RULE_DEADLINE = 15.0

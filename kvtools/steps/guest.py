@@ -15,7 +15,7 @@ from kvtools.model import Json, Outcome, Owner, Status
 __all__ = ["GuestRequest", "inputs", "lacks_dumps", "run"]
 
 SLOW = frozenset((Kind.HUNG_TASK, Kind.LOCKUP, Kind.RCU_STALL))
-SILENT = frozenset(("guest:hang", "guest:no-boot"))
+SILENT = frozenset(("guest:hang", "guest:no-boot", "guest:crash-hang"))
 FIRST = "first-try"
 
 

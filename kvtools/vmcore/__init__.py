@@ -14,8 +14,10 @@ from kvtools.vmcore.elfcore import ElfCore
 from kvtools.vmcore.info import Vmcoreinfo
 from kvtools.vmcore.kdump import KdumpFile
 from kvtools.vmcore.memmap import Dump, Memmap
+from kvtools.vmcore.pages import PAGE
 
 __all__ = [
+    "PAGE",
     "Damaged",
     "Dump",
     "ElfCore",

@@ -15,15 +15,17 @@ from typing import Any
 
 import pytest
 
-from kvtools import ktap, paths, process, vng
+from kvtools import dmesg, ktap, paths, process, vng
 from kvtools.errors import GuestLost, Interrupted, MachineError
 from kvtools.events import no_tick
 from kvtools.guest_session import (
+    DROPPED,
     Guest,
     GuestRequest,
     KernelFault,
     Source,
     cell,
+    faults,
     guest,
     inputs_of,
     run_cell,
@@ -425,3 +427,74 @@ def test_digest_sees_names_modes_and_contents(tmp_path: Path) -> None:
     (tmp_path / "a").rename(tmp_path / "b")
     seen.add(digest(tmp_path))
     assert len(seen) == 4
+
+
+# A guest that is made to crash
+
+
+def crashing(running: ScenarioGuest) -> Iterator[Subtest]:
+    seconds = running.crash(3.0)
+    yield Subtest("crashed", Status.PASS, figures={"seconds": seconds})
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "owner", "words"),
+    [
+        ("crash-ok", Status.PASS, None, "1 of 1 subtests passed"),
+        ("crash-splat", Status.FAIL, Owner.KERNEL, "WARNING in second_kernel on the console"),
+        ("crash-oops", Status.FAIL, Owner.KERNEL, "Kernel panic: no memory for it"),
+        ("crash-nothing", Status.FAIL, Owner.KERNEL, "no crash kernel ran"),
+        ("crash-hang", Status.FAIL, Owner.KERNEL, "after the crash, while the crash kernel ran"),
+        ("crash-killed", Status.ERROR, Owner.MACHINE, "not because the guest did"),
+    ],
+)
+def test_a_crash_that_was_asked_for(
+    fake: Fake, mode: str, status: Status, owner: Owner | None, words: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(guest, "CRASH", "crash-now")
+    fake.mode = mode
+    outcome = fake.cell(crashing)
+    assert (outcome.status, outcome.owner) == (status, owner), outcome.summary
+    assert words in outcome.summary
+    asked = [s for s in outcome.details["splats"] if "sysrq triggered" in s["title"]]
+    assert not asked
+
+
+def test_the_panic_is_a_fault_where_nobody_asked_for_it_or_twice() -> None:
+    once = "[    5.000000] Kernel panic - not syncing: sysrq triggered crash\n"
+    boot = "[    0.000000] Linux version 6.1.0\n"
+    (splat,) = dmesg.parse(once)
+    assert splat.title == faults.CRASH_TITLE
+    assert faults.unasked([splat]) == []
+    assert faults.unasked(dmesg.parse(once + boot + once))
+    assert isinstance(explain(replace(AT_END, console=once)), KernelFault)
+
+
+AT_END = End("it ran", 1.0, "kvm", True, -9, "", (), "")
+
+
+def passes_with_dumps(running: ScenarioGuest) -> Iterator[Subtest]:
+    running.share.mkdir(exist_ok=True)
+    for name in ("a.kdump", "b.elf", "a.report", "bzImage"):
+        (running.share / name).write_bytes(b"12345")
+    yield Subtest("one", Status.PASS)
+    if (running.out / "fail").exists():
+        yield Subtest("two", Status.FAIL, "no")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_dumps_stay_on_fail_and_where_they_are_to_be_kept(fake: Fake, keep: bool) -> None:
+    scenario = Scenario("t", 1, (), Machine(), 30.0, passes_with_dumps)
+    request = GuestRequest(
+        Step.DUMP, fake.image, "t", "kvm", fake.image, "HEAD", fake.out, keep=keep
+    )
+    good = run_cell(scenario, request, no_tick)
+    left = {path.name for path in (fake.out / "dumps").iterdir()}
+    assert left == {"a.report"} | ({"a.kdump", "b.elf"} if keep else set())
+    assert good.details.get(DROPPED) == (None if keep else {"a.kdump": 5, "b.elf": 5})
+    (fake.out / "fail").touch()
+    bad = run_cell(scenario, replace(request, keep=False), no_tick)
+    assert bad.status is Status.FAIL and DROPPED not in bad.details
+    left = {path.name for path in (fake.out / "dumps").iterdir()}
+    assert left == {"a.kdump", "b.elf", "a.report"}

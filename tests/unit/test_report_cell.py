@@ -102,3 +102,29 @@ def test_nothing_drives_the_terminal() -> None:
     assert all(c == "\n" or (ord(c) >= 32 and not 0x7F <= ord(c) < 0xA0) for c in text)
     assert "\u202e" not in text
     text.encode("utf-8")
+
+
+def test_figures_that_subtests_share_are_a_table() -> None:
+    def part(name: str, **figures: int) -> dict[str, object]:
+        return {"name": name, "status": "PASS", "message": "fine", "figures": figures}
+
+    levels = [
+        part("level-0", pages=107253, free=0, offline=0, bytes=429434900),
+        part("level-31", pages=107253, free=41000, offline=13312, bytes=5500000),
+    ]
+    others = [part("crash-kernel", missing=0), part("other", a=1, b=2, c=3, d=4)]
+    made = reports.outcome("dump:dump.kdump", details={"subtests": [*others, *levels]})
+    text = describe(reports.report(reports.row(1, made)), 1, "dump:dump.kdump")
+    lines = text.splitlines()
+    at = lines.index("figures")
+    assert [line.split() for line in lines[at + 1 : at + 6]] == [
+        ["level-0", "level-31"],
+        ["pages", "107253", "107253"],
+        ["free", "0", "41000"],
+        ["offline", "0", "13312"],
+        ["bytes", "429434900", "5500000"],
+    ]
+    assert text.count("13312") == 1  # not told again beside the subtest
+    assert "missing: 0" in text and "d: 4" in text
+    one = reports.outcome("dump:dump.kdump", details={"subtests": [*others, levels[0]]})
+    assert "\nfigures" not in describe(reports.report(reports.row(1, one)), 1, "dump:dump.kdump")

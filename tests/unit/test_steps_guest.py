@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from kvtools import process, scenarios
 from kvtools.errors import UserError
 from kvtools.events import no_tick
-from kvtools.guest_session import GuestRequest
-from kvtools.model import Outcome, Status, Step
+from kvtools.guest_session import DROPPED, GuestRequest
+from kvtools.model import Outcome, Owner, Status, Step
 from kvtools.steps import guest
 
 EACH = pytest.mark.parametrize("step", [Step.BOOT, Step.SELFTEST, Step.DUMP])
@@ -93,3 +94,23 @@ def test_what_was_only_too_slow_is_run_once_more(
     if status is Status.WARN:
         assert outcome.evidence == ("line",) and "after: bad" in outcome.summary
         assert (out / "first-try/console.log").read_text() == "2"
+
+
+def test_a_machine_without_a_program_is_a_skip_of_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs = scenarios.get("dump.kdump").needs
+    config = "".join(f"CONFIG_{symbol}=y\n" for symbol in needs)
+    asked = request(tmp_path, "dump.kdump", config, Step.DUMP)
+    monkeypatch.setattr(guest, "run_cell", lambda *_: replace(GOOD, step=Step.DUMP))
+    monkeypatch.setattr(process, "which", lambda name: None if name == "kexec" else Path("/x"))
+    outcome = guest.run(asked)
+    assert (outcome.status, outcome.owner) == (Status.SKIP, Owner.USER)
+    assert outcome.summary.startswith("kexec not installed")
+    monkeypatch.setattr(process, "which", lambda name: Path("/x"))
+    assert guest.run(asked).status is Status.PASS
+
+
+def test_an_outcome_whose_dumps_are_gone() -> None:
+    assert not guest.lacks_dumps(GOOD)
+    assert guest.lacks_dumps(replace(GOOD, details={DROPPED: {"level-0.kdump": 5}}))

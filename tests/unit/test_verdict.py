@@ -139,3 +139,13 @@ def test_new_warnings_warn_and_a_swap_is_seen() -> None:
 )
 def test_overall(base: list[Outcome], patches: list[Outcome], status: Status) -> None:
     assert verdict.overall(base, patches) is status
+
+
+def test_a_promised_cell_that_this_machine_cannot_run_is_not_the_patchs_fault() -> None:
+    lacking = replace(SKIP, owner=Owner.USER, summary="makedumpfile not installed")
+    promised = Expectation("boot:guest", 2, "why")
+    assert verdict.judge(lacking, SKIP, None, 2).status is Status.SKIP
+    assert verdict.judge(lacking, SKIP, promised, 1).status is Status.SKIP
+    judged = verdict.judge(lacking, SKIP, promised, 2)
+    assert (judged.status, judged.owner) == (Status.ERROR, Owner.USER)
+    assert verdict.judge(SKIP, SKIP, promised, 2).status is Status.FAIL

@@ -106,3 +106,14 @@ def test_a_path_too_long_for_a_socket() -> None:
 
 def test_home_is_ours() -> None:
     assert vng.environment(PLACES) == {"HOME": "/tmp/kv.1"}
+
+
+def test_a_share_and_the_vmcoreinfo_device() -> None:
+    places = Places(Path("/tmp/kv"))
+    plain = vng.qemu_args(Machine(), places, interactive=False)
+    assert not any("kvtools-share" in arg or arg == "vmcoreinfo" for arg in plain)
+    assert vng.share_args(Machine(share=True), places) == (
+        "-fsdev", "local,id=kvtools-share,path=/tmp/kv/share,security_model=none",
+        "-device", "virtio-9p-pci,fsdev=kvtools-share,mount_tag=kvtools.share",
+    )  # fmt: skip
+    assert vng.vmcoreinfo_args(Machine(vmcoreinfo=True)) == ("-device", "vmcoreinfo")

@@ -44,6 +44,25 @@ def end(what: str) -> None:
         die()
 
 
+def crash(connection: socket.socket, number: str) -> None:
+    """The panic asked for, and by the mode what comes of it."""
+    connection.sendall(f"running {number}\n".encode())
+    console.write("[    5.000000] Kernel panic - not syncing: sysrq triggered crash\n")
+    if mode != "crash-nothing":
+        console.write("[    0.000000] Linux version 6.1.0\n")
+    if mode == "crash-splat":
+        console.write("[    1.000000] WARNING: CPU: 0 PID: 1 at mm/x.c:1 second_kernel+0x1/0x2\n")
+    if mode == "crash-oops":
+        console.write("[    1.000000] Kernel panic - not syncing: no memory for it\n")
+    if mode == "crash-hang":
+        time.sleep(60)
+    if mode != "crash-killed":
+        reason = "guest-reset" if mode == "crash-nothing" else "guest-shutdown"
+        qemu.event("SHUTDOWN", guest=True, reason=reason)
+        time.sleep(0.05)
+    die()
+
+
 if mode == "refused":
     sys.exit("qemu-system-x86_64: invalid accelerator")
 qemu = FakeQemu(directory / "qmp", answer)
@@ -63,6 +82,10 @@ for line in connection.makefile("r"):
     words = line.rstrip("\n").split(" ", 2)
     if words[0] == "run":
         script = subprocess.run(["printf", "%b", words[2]], capture_output=True, text=True).stdout
+        if "sysrq" in script:
+            sys.exit("a script that would crash this machine")
+        if script == "crash-now":
+            crash(connection, words[1])
         done = subprocess.run(["sh", "-c", script], capture_output=True)
         connection.sendall(f"running {words[1]}\n".encode())
         end(mode)

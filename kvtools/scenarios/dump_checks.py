@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from kvtools.makedumpfile import Written
 from kvtools.model import Json, Status
-from kvtools.scenarios.base import Subtest, subtest
+from kvtools.scenarios.base import Subtest, Unanswered, subtest
 from kvtools.scenarios.dump_state import State
-from kvtools.vmcore import Dump, Memmap, info, pages, report
+from kvtools.vmcore import Dump, Memmap, Untold, info, pages, report
+from kvtools.vmcore.memmap import KERNEL_MAP
 from kvtools.vmcore.report import CATEGORIES, Report
 
 ZERO, USER, FREE = 1, 8, 16  # what a dump level leaves out
@@ -63,13 +64,19 @@ class _Problems:
 
 
 def structs_of(dump: Dump) -> Structs | None:
-    """By the page type values that VMCOREINFO exports; None when it exports no offline one."""
+    """By the page type values that VMCOREINFO exports; None when it exports no offline one.
+
+    Raises Unanswered when the kernel does not tell where they are.
+    """
     known = info.parse(dump.vmcoreinfo or "")
     offline, buddy = known.number(info.OFFLINE), known.number(info.BUDDY)
     if offline is None or buddy is None:
         return None
-    memmap = Memmap(dump, known)
-    return Structs(memmap.of_type(offline), memmap.free(buddy))
+    try:
+        memmap = Memmap(dump, known)
+        return Structs(memmap.of_type(offline), memmap.free(buddy))
+    except Untold as error:
+        raise Unanswered("page-structs", str(error)) from error
 
 
 def level(
@@ -183,7 +190,7 @@ def uts_release(dump: Dump) -> str:
     base = known.number("phys_base")
     if symbol is None or member is None or base is None:
         return ""
-    at = Memmap(dump, known).physical(symbol) + member + 2 * 65  # sysname, nodename
+    at = symbol - KERNEL_MAP + base + member + 2 * 65  # behind sysname and nodename
     page, offset = dump.page(at // pages.PAGE) or b"", at % pages.PAGE
     return page[offset : offset + 65].partition(b"\0")[0].decode("ascii", "replace")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from kvtools import crash
-from kvtools.scenarios import dump_kdump, dump_state, machines
+from kvtools.scenarios import dump_kdump, dump_state, machines, memory
 from kvtools.scenarios.base import Guest, Scenario, Subtest, Unanswered, subtest
 from kvtools.vmcore import open_dump, pages
 
@@ -87,5 +87,6 @@ def dump_crash() -> Scenario:
         machine=machines.load("dump"),
         deadline=240.0,
         check=_check,
+        files=(memory.FLAGS_SOURCE,),
         programs=("kexec", "makedumpfile", "crash"),
     )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kvtools import makedumpfile
-from kvtools.scenarios import dump_checks, dump_state, machines
+from kvtools.scenarios import dump_checks, dump_state, machines, memory
 from kvtools.scenarios.base import Guest, Scenario, Subtest, Unanswered, subtest
 from kvtools.scenarios.dump_checks import Facts
 from kvtools.vmcore import elfcore, open_dump, pages, unflatten
@@ -88,5 +88,6 @@ def host() -> Scenario:
         machine=machines.load("dump-live"),
         deadline=120.0,
         check=_check,
+        files=(memory.FLAGS_SOURCE,),
         programs=("makedumpfile",),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from kvtools import makedumpfile
 from kvtools.makedumpfile import Written
 from kvtools.model import Status
-from kvtools.scenarios import dump_checks, dump_state, machines
+from kvtools.scenarios import dump_checks, dump_state, machines, memory
 from kvtools.scenarios.base import Guest, Scenario, Subtest, Unanswered, subtest
 from kvtools.scenarios.dump_checks import Facts
 from kvtools.vmcore import ElfCore, open_dump, pages
@@ -124,5 +124,6 @@ def kdump() -> Scenario:
         machine=machines.load("dump"),
         deadline=150.0,
         check=_check,
+        files=(memory.FLAGS_SOURCE,),
         programs=("kexec", "makedumpfile"),
     )

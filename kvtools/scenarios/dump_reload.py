@@ -19,7 +19,7 @@ from kvtools.vmcore import Dump, open_dump, pages
 from kvtools.vng import MIB
 
 WITH_RULE, WITHOUT = 132 * MIB, 320 * MIB  # sections of 128 MiB: two are begun, then a third
-CANARY_MIB = 290  # more than the first two sections hold
+CANARY_MIB = 300  # at most: more than the first two sections hold
 HOW = "-c"  # kexec_load: kexec-tools reads the ranges from /proc/iomem
 LEVEL = 23  # no free pages, no zeroes, no cache; user data, where the canaries are
 RULE_DEADLINE = 15.0
@@ -44,7 +44,9 @@ def _check(guest: Guest) -> Iterator[Subtest]:
     known = _online(guest, device.address, device.address + device.region)
     guest.sh(f"kill {rule}")
     dump_state.resize(guest, WITHOUT)
-    state = dump_state.look(guest, CANARY_MIB)
+    last = _online(guest, device.address, device.address + device.region) & ~known
+    ranges = [part[0] for part in (pages.runs(with_rule), pages.runs(last)) if part]
+    state = dump_state.look(guest, ranges, CANARY_MIB)
     after = state.plugged & ~known
     hotplug = guest.sh("cat /sys/devices/system/memory/crash_hotplug").text.strip() == "1"
     dump_kdump.plan(guest, {LEVEL: "zlib"})
@@ -156,5 +158,6 @@ def reload() -> Scenario:
         machine=machines.load("dump"),
         deadline=150.0,
         check=_check,
+        files=(memory.FLAGS_SOURCE,),
         programs=("kexec", "makedumpfile"),
     )

@@ -22,7 +22,7 @@ from kvtools.vng import MIB
 PLUG_DEADLINE = 10.0
 CANARY_DEADLINE = 15.0
 GROWN, KEPT = 260 * MIB, 204 * MIB  # of sections of 128 MiB: two and a piece, then one and a half
-CANARY_MIB = 48
+CANARY_MIB = 64  # at most: user memory comes from the device, which is movable, first
 _CANARY_SAYS = "/run/kvtools/canary"
 
 
@@ -82,12 +82,17 @@ def prepare(guest: Guest, sizes: Sequence[int] = (GROWN, KEPT)) -> State:
     return look(guest)
 
 
-def look(guest: Guest, canary_mib: int = CANARY_MIB) -> State:
-    """Put canaries and take down what the host knows now. Raises Unanswered."""
+def look(guest: Guest, ranges: Sequence[tuple[int, int]] = (), most: int = CANARY_MIB) -> State:
+    """Put canaries and take down what the host knows now. Raises Unanswered.
+
+    ``ranges`` of physical memory each get some (default: anywhere in the device), for
+    which the guest may lock ``most`` MiB.
+    """
     device = guest.qmp.memory_device(guest.machine.virtio_mem[0].name)
     start, end = device.address, device.address + device.region
     token = f"kv{guest.source.commit[:14]:0<14}"
-    canaries = canaries_in(guest, token, canary_mib, [(start, end)])[start]
+    placed = canaries_in(guest, token, most, ranges or [(start, end)])
+    canaries = {frame: index for part in placed.values() for frame, index in part.items()}
     view = memory.look(guest)
     blocks = view.online_in(start, end)
     online = pages.spans((b * view.block_size, (b + 1) * view.block_size) for b in blocks)

@@ -13,7 +13,7 @@ from kvtools.vmcore.damaged import Damaged
 from kvtools.vmcore.elfcore import ElfCore
 from kvtools.vmcore.info import Vmcoreinfo
 from kvtools.vmcore.kdump import KdumpFile
-from kvtools.vmcore.memmap import Dump, Memmap
+from kvtools.vmcore.memmap import Dump, Memmap, Untold
 from kvtools.vmcore.pages import PAGE
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "ElfCore",
     "KdumpFile",
     "Memmap",
+    "Untold",
     "Vmcoreinfo",
     "open_dump",
     "unflatten",

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kvtools.vmcore import pages
-from kvtools.vmcore.damaged import Damaged
 from kvtools.vmcore.info import Vmcoreinfo
 from kvtools.vmcore.pages import PAGE
 
@@ -52,8 +51,12 @@ class Section:
     structs: int
 
 
+class Untold(Exception):
+    """VMCOREINFO does not tell what it takes to find the page structs: the kernel's fault."""
+
+
 class Memmap:
-    """Raises Damaged when VMCOREINFO or the dump lacks what it takes to find the structs."""
+    """Raises Untold, and what reading the dump raises."""
 
     def __init__(self, dump: Dump, info: Vmcoreinfo) -> None:
         self._dump = dump
@@ -69,7 +72,7 @@ class Memmap:
 
     def _need(self, value: int | None, what: str) -> int:
         if value is None:
-            raise Damaged(f"VMCOREINFO has no {what}")
+            raise Untold(f"VMCOREINFO has no {what}")
         return value
 
     def physical(self, address: int) -> int:

@@ -48,7 +48,9 @@ def state(tree: Path) -> tuple[str, str]:
 
 def test_a_foreign_series_on_a_foreign_tree(tree: Path, kvtest: Callable[..., Run]) -> None:
     before = state(tree)
-    run = kvtest(SERIES, "--tree", tree, "--base", "HEAD", "--no-reuse")
+    # makedumpfile 1.7.2 and crash 8.0.2 are older than 6.12: no dump cells.
+    chosen = ["--only", "boot", "--only", "selftest"]
+    run = kvtest(SERIES, "--tree", tree, "--base", "HEAD", "--no-reuse", *chosen)
     assert run.code == 0, run.stdout
     assert run.data["base"]["version"].startswith("6.12")
     numbers = [row["number"] for row in run.data["patches"]]

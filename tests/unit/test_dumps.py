@@ -34,7 +34,7 @@ from kvtools.scenarios import (
 from kvtools.scenarios.base import GUEST, Subtest, Unanswered
 from kvtools.scenarios.dump_checks import Facts
 from kvtools.scenarios.dump_state import State
-from kvtools.vmcore import Damaged, KdumpFile, Memmap, info, pages
+from kvtools.vmcore import Damaged, KdumpFile, Memmap, Untold, info, pages
 
 DIRECT, KERNEL = 0xFFFF888000000000, 0xFFFFFFFF80000000
 PGD, PUD, ROOTS, TABLE, STRUCTS, UTS, CANARY = 0, 1, 2, 3, 4, 6, 70
@@ -235,8 +235,11 @@ def test_the_page_structs_are_counted() -> None:
     assert (memmap.value_of(100), memmap.value_of(70), memmap.value_of(5000)) == (-257, -1, None)
     assert memmap.translate(DIRECT + 0x5123) == 0x5123
     assert memmap.translate(0xFFFFEA0000000000) is None
-    with pytest.raises(Damaged, match="SIZE\\(page\\)"):
-        Memmap(dump, info.parse(INFO.replace("SIZE(page)", "SIZE(pages)")))
+    less = INFO.replace("SIZE(page)", "SIZE(pages)")
+    with pytest.raises(Untold, match="SIZE\\(page\\)"):
+        Memmap(dump, info.parse(less))
+    with pytest.raises(Unanswered, match="SIZE\\(page\\)"):
+        facts(text=less)
 
 
 def test_an_export_that_is_not_the_page_type() -> None:

@@ -402,7 +402,7 @@ def test_programs_of_a_makefile() -> None:
 
 def test_every_machine_of_ours_is_sound() -> None:
     for name in scenarios.names():
-        assert scenarios.get(name).machine.memory >= 224 * MIB
+        assert scenarios.get(name).machine.memory >= 192 * MIB
 
 
 def test_a_machine() -> None:

@@ -26,6 +26,7 @@ _ALL = {
     "vmem.resize": vmem.resize,
     "balloon.offline": balloon.offline,
     "kselftest:memory-hotplug": kselftest.memory_hotplug,
+    "kselftest:driver-online": kselftest.driver_online,
     "dump.vmcoreinfo": dump_vmcoreinfo.vmcoreinfo,
     "dump.host": dump_host.host,
     "dump.kdump": dump_kdump.kdump,

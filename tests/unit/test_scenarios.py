@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shlex
 import subprocess
 from array import array
 from collections.abc import Callable
@@ -105,7 +106,7 @@ class FakeGuest:
         if "kpageflags" in script:
             return gzip.compress(self._flags().tobytes())
         if "kselftest.sh" in script:
-            return self.kselftest.encode()
+            return self.kselftest.replace("a.sh", shlex.split(script)[-1]).encode()
         return self.cpus.encode()
 
     @property
@@ -390,6 +391,55 @@ def test_a_tree_without_selftests(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(kselftest.git, "archive", absent)
     assert check(NAME, tmp_path, source=SOURCE) == {"memory-hotplug": Status.SKIP}
+
+
+DRIVER_ONLINE = "kselftest:driver-online"
+
+
+def _building(
+    monkeypatch: pytest.MonkeyPatch, makefile: str, returncode: int = 0, text: str = ""
+) -> list[tuple[str, ...]]:
+    made: list[tuple[str, ...]] = []
+
+    def archive(repo: Path, commit: str, paths: list[str], dest: Path) -> None:
+        assert "tools/testing/selftests/lib.mk" in paths
+        folder = dest / "tools/testing/selftests/memory-hotplug"
+        folder.mkdir(parents=True)
+        (folder / "Makefile").write_text(makefile)
+
+    def run(argv: list[str], **_: object) -> SimpleNamespace:
+        made.append(tuple(argv))
+        return SimpleNamespace(returncode=returncode, text=text)
+
+    monkeypatch.setattr(kselftest.git, "archive", archive)
+    monkeypatch.setattr(kselftest.process, "run", run)
+    return made
+
+
+def test_driver_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = _building(monkeypatch, "TEST_GEN_PROGS := driver_online\nTEST_PROGS := a.sh\n")
+    found = check(DRIVER_ONLINE, tmp_path, source=SOURCE)
+    assert found == dict.fromkeys(["plugged", "memory-hotplug.driver_online"], Status.PASS)
+    collection = tmp_path / "selftests/tools/testing/selftests/memory-hotplug"
+    assert made == [("make", "-C", str(collection))]
+
+
+def test_driver_online_that_does_not_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "driver_online.c:1:1: error: no such thing\nmake: *** [x] Error 1\n"
+    _building(monkeypatch, "TEST_GEN_PROGS := driver_online\n", 2, said)
+    scenario = scenarios.get(DRIVER_ONLINE)
+    guest: Any = FakeGuest(scenario.machine, tmp_path, source=SOURCE)
+    (found,) = scenario.run(guest)
+    assert (found.name, found.status) == ("build-driver_online", Status.FAIL)
+    assert found.message == "driver_online.c:1:1: error: no such thing"
+
+
+def test_a_tree_without_driver_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = _building(monkeypatch, "TEST_PROGS := driver_online.sh\n")
+    assert check(DRIVER_ONLINE, tmp_path, source=SOURCE) == {"driver_online": Status.SKIP}
+    assert not made
 
 
 def test_programs_of_a_makefile() -> None:

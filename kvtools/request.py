@@ -27,7 +27,8 @@ class RunRequest:
 
     ``configs`` by name; ``jobs`` is make's -j, ``guests`` how many may run at once;
     ``emulator`` are the versions of what starts them; ``keep``: the crash dumps of cells that
-    pass, too; ``expectations`` by cell; ``checks`` by name, ``cores`` of them at once.
+    pass, too; ``expectations`` by cell; ``checks`` by name, ``cores`` of them at once;
+    ``header_aware`` see :mod:`kvtools.headers`.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class RunRequest:
     emulator: Mapping[str, str] = field(default_factory=dict)
     reuse: bool = True
     keep: bool = False
+    header_aware: bool = True
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     cores: int = 1

@@ -19,7 +19,7 @@ from kvtools import bases, checklane, git, make, pending, verdict
 from kvtools.checks.findings import Side
 from kvtools.checks.request import Built, CheckRequest
 from kvtools.errors import KvtoolsError, MachineError
-from kvtools.events import Emit, StepEnded, Tick, no_tick
+from kvtools.events import Emit, Notice, StepEnded, Tick, no_tick
 from kvtools.model import (
     Outcome,
     Status,
@@ -32,7 +32,7 @@ from kvtools.steps import apply, build, check, guest
 from kvtools.store import Store, encode, key
 from kvtools.work import Work, fault_of
 
-BUILD_CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py")
+BUILD_CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py", "headers", "cpp")
 """Our sources that decide what the outcome of a build is."""
 
 IMAGE = "bzImage"
@@ -79,6 +79,7 @@ class _Run:
         self._lease: bases.Lease | None = None
         self._checks: checklane.CheckLane | None = None
         self._work = Work(store, request.run_id, emit, reuse=request.reuse)
+        self._header_aware = request.header_aware
         self._raw: dict[tuple[int, Cell], Future[Outcome]] = {}
         self._by_key: dict[str, tuple[int, Future[Outcome]]] = {}
         self._judged: dict[tuple[int, Cell], Future[Outcome]] = {}
@@ -239,7 +240,7 @@ class _Run:
     def _make(self, cell: Cell, tree: Tree, out: Path, tick: Tick) -> Outcome:
         lease = self._leased()
         git.checkout(lease.source, tree.commit)
-        return self.steps.build(
+        outcome = self.steps.build(
             build.BuildRequest(
                 source=lease.source,
                 objects=self._objects(cell),
@@ -249,9 +250,14 @@ class _Run:
                 touched=tree.touched,
                 deadline=build.DEADLINE,
                 out=out,
+                header_aware=self._header_aware,
             ),
             tick,
         )
+        if "wrong_reuse" in outcome.details and self._header_aware:
+            self._header_aware = False
+            self.emit(Notice(f"header-aware builds are off: {outcome.summary}", "warning"))
+        return outcome
 
     def _prepare_objects(self, cell: Cell, tree: Tree) -> None:
         """Build a tree whose outcome is stored, for its objects."""

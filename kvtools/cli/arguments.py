@@ -153,6 +153,11 @@ def _test(commands: Commands) -> None:
     command.add_argument(
         "--keep", action="store_true", help="keep the crash dumps of cells that pass, too"
     )
+    command.add_argument(
+        "--no-header-aware",
+        action="store_true",
+        help="compile everything that reads an edited header, whether it can see the edit or not",
+    )
     _format_options(command)
     _run_options(command)
 

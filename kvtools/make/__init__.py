@@ -22,7 +22,8 @@ from kvtools.model import Config
 from kvtools.warnings import Diagnostic
 
 __all__ = ["FIXED_CONFIG", "FIXED_ENV", "LOAD_ONLY", "Made", "Tree", "build", "configure",
-           "final_config", "image_path", "kconfig_texts", "make_args", "open_objects"]
+           "final_config", "image_path", "kconfig_texts", "make_args", "open_objects",
+           "warned"]
 
 FIXED_ENV: Mapping[str, str] = {
     "KBUILD_BUILD_TIMESTAMP": "Sat Jan  1 00:00:00 UTC 2000",
@@ -124,6 +125,11 @@ def _make(tree: Tree, targets: Sequence[str], *, deadline: float, log: Path, job
     return process.run(
         make_args(tree, targets, jobs=jobs, variables=variables), deadline=max(deadline, 0.1),
         env=FIXED_ENV, log=log, on_line=on_line, check=False, merge=True, work=True)
+
+
+def warned(tree: Tree) -> frozenset[str]:
+    """The units with a remembered warning, as paths without suffix."""
+    return memory.warned(tree.objects)
 
 
 def image_path(tree: Tree) -> Path:

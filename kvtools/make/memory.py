@@ -52,6 +52,11 @@ def warnings(objects: Path) -> tuple[Diagnostic, ...]:
     return tuple(_distinct(d for unit in sorted(known) for d in known[unit]))
 
 
+def warned(objects: Path) -> frozenset[str]:
+    """The units that have a warning, without suffix; ``(ld)`` and ``(modpost)`` are tools."""
+    return frozenset(unit for unit, found in _load(objects).items() if found)
+
+
 def _distinct(found: Iterable[Diagnostic]) -> Iterable[Diagnostic]:
     """A header's warning comes with every unit that includes it."""
     return {(*d.finding.identity, d.finding.line): d for d in found}.values()

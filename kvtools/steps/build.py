@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvtools import git, kconfig, make, warnings
+from kvtools import git, headers, kconfig, make, warnings
 from kvtools.errors import MachineError, ToolTimeout
 from kvtools.events import Tick, no_tick
 from kvtools.model import Config, Json, Outcome, Owner, Status, Step
@@ -47,7 +47,8 @@ class BuildRequest:
     """``source`` is checked out; ``objects`` belongs to this (base, config, toolchain).
 
     ``touched`` are the new-side line ranges of the patch by file, ``deadline`` seconds for
-    the whole step, ``out`` a fresh directory for what it leaves behind.
+    the whole step, ``out`` a fresh directory for what it leaves behind. ``header_aware``:
+    do not compile what an edited header cannot have changed (docs/headers.md).
     """
 
     source: Path
@@ -58,6 +59,7 @@ class BuildRequest:
     touched: Mapping[str, tuple[tuple[int, int], ...]]
     deadline: float
     out: Path
+    header_aware: bool = True
 
 
 def run(request: BuildRequest, tick: Tick = no_tick) -> Outcome:
@@ -108,10 +110,18 @@ class _Build:
             return self._dropped(final)
         arch = request.toolchain.arch
         modules = "m" in final.values()
+        spared = self._spare()
         made = self._make([arch.image_target, *(["modules"] if modules else [])])
         if made.status != 0:
             return self._failed(made)
-        details: dict[str, Json] = {"objects_built": made.objects}
+        sampled = headers.sample(spared, self._tree.objects, env=make.FIXED_ENV)
+        if sampled.wrong:
+            return self._wrong(spared, sampled)
+        headers.settle(self._tree.source, self._tree.objects)
+        details: dict[str, Json] = {"objects_built": made.objects,
+                                    "objects_spared": len(spared.targets),
+                                    "objects_sampled": list(sampled.checked),
+                                    "headers_left_to_make": list(spared.why)}
         if modules:
             installed = self._make(["modules_install"], INSTALL_MOD_PATH=str(
                 (request.out / "modules").absolute()))
@@ -119,6 +129,33 @@ class _Build:
                 return self._failed(installed)
             details["modules_sha256"] = _digest_of_modules(request.out / "modules")
         return self._passed(made, details, debug_info=final.get("DEBUG_INFO", "n") == "y")
+
+    def _spare(self) -> headers.Spared:
+        """Keep what an edited header cannot have changed; what happened goes to the log."""
+        request, tree = self._request, self._tree
+        self._tick(0, 0, "reading headers")
+        spared = headers.prepare(
+            tree.source, tree.objects, compiler=(request.toolchain.cc,), env=make.FIXED_ENV,
+            jobs=request.jobs, warned=make.warned(tree), enabled=request.header_aware)
+        lines = [f"left to make: {why}" for why in spared.why]
+        if spared.decision:
+            removed, kept = len(spared.decision.rebuild), len(spared.targets)
+            lines.append(f"{kept} objects kept, {removed} to be made again "
+                         f"({spared.seconds:.1f} s)")
+            lines += [f"  {target}: {why}"
+                      for target, why in sorted(spared.decision.reasons.items())]
+        with self._log.open("a", encoding="utf-8", errors="surrogateescape") as log:
+            log.writelines(f"# headers: {line}\n" for line in lines)
+        return spared
+
+    def _wrong(self, spared: headers.Spared, sampled: headers.Sampled) -> Outcome:
+        """A kept object is not what its command makes: nothing that was built counts."""
+        headers.distrust(spared, self._tree.objects)
+        return _outcome(
+            self._request, self._begun, Status.ERROR,
+            f"wrong reuse: {sampled.wrong[0]} was kept and comes out different",
+            owner=Owner.MACHINE, evidence=tuple(f"wrong reuse: {t}" for t in sampled.wrong),
+            details={"wrong_reuse": list(sampled.wrong)}, reproduce=reproduce(self._request))
 
     def _left(self) -> float:
         return self._request.deadline - (time.monotonic() - self._begun)
@@ -146,7 +183,10 @@ class _Build:
             "errors": [],
         }
         said = f", {_count(len(found), 'warning')}" if found else ""
-        summary = f"{image.name} {len(data) / 1e6:.1f} MB, {_count(made.objects, 'object')}{said}"
+        kept = details["objects_spared"]
+        also = f" ({kept} kept)" if kept else ""
+        summary = (f"{image.name} {len(data) / 1e6:.1f} MB, "
+                   f"{_count(made.objects, 'object')}{also}{said}")
         return _outcome(
             request, self._begun, Status.PASS, summary, evidence=_lines(found),
             fingerprints=_fingerprints(found), details=details, reproduce=reproduce(request))

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Header-aware builds: which objects an edited header leaves as they are. See docs/headers.md."""
+
+from kvtools.headers.reuse import Sampled, Spared, distrust, prepare, sample, settle
+
+__all__ = ["Sampled", "Spared", "distrust", "prepare", "sample", "settle"]

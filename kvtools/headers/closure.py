@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From changed names to the headers that carry the change on, and to the units it reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from kvtools.cpp.lines import IDENTIFIER
+from kvtools.cpp.source import CONDITIONS
+from kvtools.headers.universe import Universe, now_of
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """``names`` whose meaning may have changed, and headers whose every reader may see it."""
+
+    names: frozenset[str]
+    roots: frozenset[str]
+
+
+def close(names: AbstractSet[str], universe: Universe, limit: int) -> Reached:
+    """Everything in the headers that mentions one of ``names``, and what mentions that.
+
+    Stops early once more than ``limit`` names are reached: then nearly all is.
+    """
+    known: set[str] = set()
+    roots: set[str] = set()
+    todo = set(names)
+    while todo and len(known) <= limit:
+        known |= todo
+        found: set[str] = set()
+        for path in universe.headers:
+            if now_of(path) not in roots and universe.identifiers[path] & todo:
+                more, root = _carried(path, known, universe)
+                found |= more
+                if root:
+                    roots.add(now_of(path))
+        todo = found - known
+    return Reached(frozenset(known | todo), frozenset(roots))
+
+
+def _carried(path: str, names: AbstractSet[str], universe: Universe) -> tuple[set[str], bool]:
+    """The names that ``path`` makes out of ``names``, and whether it does so uncertainly."""
+    source = universe.source(path)
+    if not source.balanced or not universe.guarded(path):
+        return set(), True
+    found: set[str] = set()
+    for line, live in zip(source.lines, source.live, strict=True):
+        if not live or not line.directive:
+            continue
+        mentioned = names & set(IDENTIFIER.findall(line.rest))
+        if not mentioned:
+            continue
+        if line.directive == "define":
+            name = IDENTIFIER.match(line.rest)
+            assert name is not None
+            found.add(name[0])
+        elif line.directive != "undef" and not _decided(line.directive, line.rest, universe):
+            return found, True
+    for item in universe.items(path):
+        if item.opaque:
+            if item.raw & names:
+                return found, True
+        elif item.mentions() & names:
+            if not item.harmless:
+                return found, True
+            found |= item.names
+    return found, False
+
+
+def _decided(directive: str, rest: str, universe: Universe) -> bool:
+    """A condition that the configuration alone decides, whatever it mentions."""
+    return directive in CONDITIONS and (
+        directive in ("else", "endif") or universe.config.test(directive, rest) is not None)

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which products have to be made again after an edit of headers. docs/headers.md has the proof."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from kvtools.cpp.lines import IDENTIFIER
+from kvtools.headers.closure import close
+from kvtools.headers.commands import Product, compile_words, defines, is_kernel_c
+from kvtools.headers.pastes import Pastes
+from kvtools.headers.seeds import LINES, Seeds, Undecided, seeds
+from kvtools.headers.universe import Universe, before_of, is_header, now_of
+
+_OWN = re.compile(r"^[ \t]*#[ \t]*define[ \t]+([A-Za-z_$][\w$]*)((?:\\\n|[^\n])*)", re.MULTILINE)
+MANY = 4000
+"""Names; more than this many are reached only by a change that nearly all units see."""
+
+Check = Callable[[Sequence[str], str, Sequence[str]], str]
+"""(compiler call, header, headers that read it): why it does not compile alone, or ""."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``rebuild`` and ``spare`` are targets that depend on a header of ``decided``.
+
+    ``left`` says of each header that make has to decide about why.
+    """
+
+    decided: frozenset[str]
+    rebuild: frozenset[str]
+    spare: frozenset[str]
+    left: Mapping[str, str]
+    names: frozenset[str] = frozenset()
+    reasons: Mapping[str, str] = frozenset()  # type: ignore[assignment]
+
+
+def decide(edits: Mapping[str, str], products: Sequence[Product], symbols: Mapping[str, str],
+           compiler: Sequence[str], check: Check, always: AbstractSet[str]) -> Decision:
+    """``edits``: header to its text before; what is on the disk is the text now.
+
+    ``symbols`` of autoconf.h, ``compiler`` the words that begin a compile of the kernel,
+    ``always`` targets not to spare in any case.
+    """
+    affected = [p for p in products if not edits.keys().isdisjoint(p.deps)]
+    words = {p.target: compile_words(p) for p in affected}
+    units = [p for p in affected if is_kernel_c(p, words[p.target], compiler)]
+    universe = Universe({d for p in units for d in p.deps} | set(edits), symbols, edits)
+    found, left = _seeds(edits, universe)
+    left |= _alone(found, units, words, universe, check)
+    found = {path: one for path, one in found.items() if path not in left}
+    names = frozenset(n for one in found.values() for n in one.names)
+    reached = close(names, universe, MANY)
+    if len(reached.names) > MANY:
+        left |= {path: "it reaches nearly everything" for path in found}
+        return Decision(frozenset(), frozenset(), frozenset(), left, names)
+    readers = _pasted(found, reached.names, universe)
+    foreign = _foreign(found, universe)
+    decided = frozenset(found)
+    mine = [p for p in affected if not decided.isdisjoint(p.deps)]
+    standard = {p.target for p in units}
+    reasons: dict[str, str] = {}
+    for product in mine:
+        if product.target not in standard:
+            reasons[product.target] = "no plain C unit of the kernel"
+        elif product.target in always:
+            reasons[product.target] = "asked for"
+        else:
+            why = _sees(product, words[product.target], found, reached.names,
+                        reached.roots | readers, foreign, universe)
+            if why:
+                reasons[product.target] = why
+    spare = frozenset(p.target for p in mine) - reasons.keys()
+    # What also depends on a header that make decides about is made again whatever is said here.
+    spare -= {p.target for p in mine if not left.keys().isdisjoint(p.deps)}
+    return Decision(decided, frozenset(reasons), spare, left, reached.names, reasons)
+
+
+def _seeds(edits: Mapping[str, str], universe: Universe) -> tuple[dict[str, Seeds],
+                                                                  dict[str, str]]:
+    found: dict[str, Seeds] = {}
+    left: dict[str, str] = {}
+    for path in sorted(edits):
+        try:
+            found[path] = seeds(path, universe)
+        except Undecided as error:
+            left[path] = str(error)
+    return found, left
+
+
+def _alone(found: Mapping[str, Seeds], units: Sequence[Product],
+           words: Mapping[str, Sequence[str]], universe: Universe, check: Check) -> dict[str, str]:
+    """New declarations must compile wherever their header may be read first."""
+    left: dict[str, str] = {}
+    for path in sorted(p for p, one in found.items() if one.declares):
+        readers = [u for u in units if path in u.deps]
+        if not readers:
+            continue
+        plainest = min(readers, key=lambda u: (len(defines(words[u.target])), u.target))
+        why = check(words[plainest.target], path, cycle(path, universe))
+        if why:
+            left[path] = why
+    return left
+
+
+def _foreign(found: Mapping[str, Seeds], universe: Universe) -> frozenset[str]:
+    """Headers that define a macro which what changed uses, and are not read with its header."""
+    result: set[str] = set()
+    for path, one in found.items():
+        below = _walk(path, lambda p: _includes(p, universe))
+        result |= {where for name in one.used for where in universe.files_defining(name)
+                   if now_of(where) not in below
+                   and name in universe.defined_in(where).keys() | universe.undefined}
+    return frozenset(result)
+
+
+def cycle(path: str, universe: Universe) -> tuple[str, ...]:
+    """The headers that may be under way, half read, when ``path`` is: they lead to it, and it
+    leads to them."""
+    below = _walk(path, lambda p: _includes(p, universe))
+    above: dict[str, set[str]] = {}
+    for one in below:
+        for other in _includes(one, universe):
+            above.setdefault(other, set()).add(one)
+    return tuple(sorted((_walk(path, lambda p: above.get(p, set())) & below) - {path}))
+
+
+def _walk(start: str, following: Callable[[str], AbstractSet[str]]) -> set[str]:
+    seen: set[str] = set()
+    todo = [start]
+    while todo:
+        path = todo.pop()
+        if path not in seen:
+            seen.add(path)
+            todo += following(path)
+    return seen
+
+
+def _includes(path: str, universe: Universe) -> set[str]:
+    """Every header that some #include of ``path`` may mean, by the end of its path."""
+    return {found for line in universe.source(path).lines if line.directive == "include"
+            for found in universe.ending(line.rest.strip('<>" '))}
+
+
+def _pasted(found: Mapping[str, Seeds], names: AbstractSet[str],
+            universe: Universe) -> frozenset[str]:
+    """Files that help to paste one of ``names`` together."""
+    stayed = {key: one.unchanged for path, one in found.items()
+              for key in (path, before_of(path))}
+    if not names:
+        return frozenset()
+    pastes = Pastes(universe, stayed)
+    return frozenset(path for name in names for path in pastes.readers(name))
+
+
+def _sees(unit: Product, words: Sequence[str], found: Mapping[str, Seeds],
+          names: AbstractSet[str], roots: AbstractSet[str], foreign: AbstractSet[str],
+          universe: Universe) -> str:
+    """Why ``unit`` may see the change, "" when it cannot."""
+    for path in unit.deps:
+        if path in roots:
+            return f"{path} may carry it"
+        if not is_header(path):
+            hit = universe.identifiers[path] & names
+            if hit:
+                return f"mentions {min(hit)}"
+    for path in foreign:
+        if path in unit.deps:
+            return f"{path} gives a macro of the header another meaning"
+    seen = [one for path, one in found.items() if path in unit.deps]
+    used = {n for one in seen for n in one.used | one.names}
+    moved = {n for one in seen for n in one.moved}
+    outside = defines(words)
+    if outside & (used | moved):
+        return f"the command line defines {min(outside & (used | moved))}"
+    for path in unit.deps:
+        own = universe.own_defines.get(path, set())
+        if own & used:
+            return f"defines {min(own & used)} itself"
+        if own & moved and _lines_matter(universe.texts[path], moved, universe):
+            return "gives a macro of the header another meaning, with line numbers"
+    return ""
+
+
+def _lines_matter(text: str, names: AbstractSet[str], universe: Universe) -> bool:
+    """Whether a macro of ``names`` that ``text`` defines may come to ``__LINE__``."""
+    own: dict[str, set[str]] = {}
+    for name, body in _OWN.findall(text):
+        own.setdefault(name, set()).update(IDENTIFIER.findall(body))
+    seen: set[str] = set()
+    todo = set(own) & names
+    while todo:
+        seen |= todo
+        reach = universe.reach({w for n in todo for w in own.get(n, ())})
+        if reach & LINES:
+            return True
+        todo = (reach & own.keys()) - seen
+    return False

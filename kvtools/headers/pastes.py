@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which names ``##`` can make, where no text shows them whole.
+
+Every ``##`` stands in the body of a macro, in a chain of tokens that are literal or
+parameters. A name can come out of it when it can be cut so that the literal parts fit and
+each parameter may get its part: as the first or last token of an argument of a call that
+stands in some text, or from another macro that hands on a parameter or a chain of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from kvtools.cpp import Macro, lines
+from kvtools.cpp.lines import IDENTIFIER, tokens
+from kvtools.cpp.macros import Opaque, arguments, parse
+from kvtools.headers.universe import Universe
+
+_DEFINE = re.compile(r"^[ \t]*#[ \t]*define\b(?:\\\n|[^\n])*", re.MULTILINE)
+_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_BRACKET = re.compile(r"[()]")
+_MISLEADING = re.compile(r"/[*/]|[\"']")
+_LONGEST = 6000
+"""Characters of the longest call that is read; what is longer passes anything."""
+
+Chain = tuple[str | int, ...]
+"""Tokens joined by ``##``: a literal, or the number of a parameter."""
+Place = tuple[str, int]
+"""A parameter: the name of its macro and its number."""
+
+
+class Pastes:
+    """``unchanged`` are the changed files, with the lines in them that stayed."""
+
+    def __init__(self, universe: Universe, unchanged: Mapping[str, str]) -> None:
+        self._universe = universe
+        self._unchanged = unchanged
+        self._macros: dict[str, list[Macro]] = {}
+        self._chains: list[tuple[str, Chain]] = []
+        self._feeds: dict[Place, list[tuple[str, Chain]]] = {}
+        self._ends: dict[str, set[str]] = {}
+        self._found: dict[tuple[Place, str], frozenset[str] | None] = {}
+        self._names = {path: frozenset(IDENTIFIER.findall(unchanged[path]))
+                       if path in unchanged else known
+                       for path, known in universe.identifiers.items()}
+        self._where: dict[str, frozenset[str]] = {}
+        self._learn()
+
+    def readers(self, name: str) -> set[str]:
+        """The files that help to make ``name``; a file that only has the macro is among them."""
+        found: set[str] = set()
+        for macro, chain in self._chains:
+            files = self._match(macro, chain, name)
+            if files is not None:
+                found |= files or self._mentioning(macro)
+        return found
+
+    def _match(self, macro: str, chain: Chain, word: str) -> frozenset[str] | None:
+        """The files that pass the parts of ``word``; None when it cannot be cut so."""
+        if not chain:
+            return frozenset() if not word else None
+        first, rest = chain[0], chain[1:]
+        if isinstance(first, str):
+            return self._match(macro, rest, word[len(first):]) if word.startswith(first) else None
+        found: frozenset[str] | None = None
+        # An argument may be empty too.
+        for cut in range(len(word) + 1) if rest else (len(word),):
+            behind = self._match(macro, rest, word[cut:])
+            here = None if behind is None else self._given((macro, first), word[:cut])
+            if here is not None and behind is not None:
+                found = (found or frozenset()) | here | behind
+        return found
+
+    def _given(self, place: Place, word: str) -> frozenset[str] | None:
+        """The files that give ``word`` to a parameter; None when nobody does."""
+        if not word:
+            return frozenset()
+        if (place, word) not in self._found:
+            self._found[place, word] = None  # a macro that feeds itself adds nothing
+            found = self._in_text(place, word)
+            for macro, chain in self._feeds.get(place, ()):
+                files = self._match(macro, chain, word)
+                if files is not None:
+                    found = (found or frozenset()) | (files or self._mentioning(macro))
+            self._found[place, word] = found
+        return self._found[place, word]
+
+    # Macros
+
+    def _learn(self) -> None:
+        self._read_macros()
+        pasting: set[str] = set()
+        callers: dict[str, set[str]] = {}
+        for name, known in self._macros.items():
+            for macro in set(known):
+                for end in {macro.body[0], macro.body[-1]} if macro.body else ():
+                    self._ends.setdefault(end, set()).add(name)
+                for word in macro.mentions() if macro.params is not None else ():
+                    callers.setdefault(word, set()).add(name)
+                if macro.pastes:
+                    made = _chains(macro.body, _params(macro))
+                    self._chains += [(name, chain) for chain in made if len(chain) > 1]
+                    pasting.add(name)
+        todo = list(pasting)
+        while todo:  # who hands a parameter on to a macro that pastes, or to one that does so
+            for caller in callers.get(todo.pop(), set()) - pasting:
+                pasting.add(caller)
+                todo.append(caller)
+        for name in pasting:
+            for macro in set(self._macros.get(name, ())):
+                self._feed(macro, pasting)
+
+    def _read_macros(self) -> None:
+        for path, text in self._universe.texts.items():
+            for match in _DEFINE.findall(self._unchanged.get(path, text)):
+                made = lines(match) if "/" in match or "\\" in match else ()
+                rest = made[0].rest if made else match.partition("define")[2].strip()
+                macro = parse(rest)
+                if macro:
+                    self._macros.setdefault(macro.name, []).append(macro)
+
+    def _feed(self, macro: Macro, pasting: set[str]) -> None:
+        params = _params(macro)
+        for index, word in enumerate(macro.body[:-1]):
+            if word not in pasting or macro.body[index + 1] != "(":
+                continue
+            try:
+                given, _ = arguments(macro.body, index + 1)
+            except Opaque:
+                continue  # a call that another macro completes; its text is read as such
+            for number, argument in self._numbered(word, given):
+                made = list(_chains(argument, params))
+                for chain in (made[:1] + made[-1:]) if made else ():
+                    if len(chain) > 1 or isinstance(chain[0], int):
+                        self._feeds.setdefault((word, number), []).append((macro.name, chain))
+
+    def _numbered(self, name: str, given: Sequence[Sequence[str]]) -> Iterator[
+            tuple[int, Sequence[str]]]:
+        """Arguments with the number of their parameter: a variadic one takes all the rest."""
+        last = max((len(m.params or ()) for m in self._macros.get(name, ())), default=1) - 1
+        for index, argument in enumerate(given):
+            yield min(index, max(last, 0)), argument
+
+    # Text
+
+    def _mentioning(self, token: str) -> frozenset[str]:
+        if token not in self._where:
+            self._where[token] = frozenset(
+                path for path, known in self._names.items() if token in known)
+        return self._where[token]
+
+    def _in_text(self, place: Place, word: str) -> frozenset[str] | None:
+        """The files with a call whose argument begins or ends with ``word``, or may come to."""
+        carriers = {word}
+        todo = [word]
+        while todo:
+            more = self._ends.get(todo.pop(), set()) - carriers
+            carriers |= more
+            todo += more
+        callers = self._mentioning(place[0])
+        files = {path for path in callers
+                 if word[0].isdigit() or self._names[path] & carriers}
+        found = frozenset(path for path in files if self._passes(path, place, word, carriers))
+        return found or None
+
+    def _passes(self, path: str, place: Place, word: str, carriers: set[str]) -> bool:
+        text = self._unchanged.get(path, self._universe.texts[path])
+        for match in re.finditer(rf"\b{re.escape(place[0])}\s*\(", text):
+            # A call in a comment only adds; a comment in a call must not be taken for a token.
+            part = _call(text, match.start())
+            if not part:
+                return True
+            words = tokens(_COMMENT.sub(" ", part).replace("\\\n", " "))
+            try:
+                given, _ = arguments(words, 1)
+            except Opaque:
+                return True
+            for number, argument in self._numbered(place[0], given):
+                if number == place[1] and argument and (
+                        word in (argument[0], argument[-1])
+                        or (carriers - {word}) & set(argument)):
+                    return True
+        return False
+
+
+def _call(text: str, start: int) -> str:
+    """The call that begins at ``start``, or more; "" when its end is not near."""
+    depth = 0
+    for match in _BRACKET.finditer(text, start, start + _LONGEST):
+        depth += 1 if match[0] == "(" else -1
+        if depth == 0:
+            part = text[start:match.end()]
+            if not _MISLEADING.search(part):
+                return part
+            break  # brackets in comments and literals do not count
+    return text[start:start + _LONGEST] if depth == 0 else ""
+
+
+def _params(macro: Macro) -> list[str]:
+    return ["__VA_ARGS__" if p == "..." else p.rstrip(".") for p in macro.params or ()]
+
+
+def _chains(words: Iterable[str], params: Sequence[str]) -> Iterator[Chain]:
+    """The tokens of ``words``, those that ## joins together; parameters as numbers."""
+    chain: list[str | int] = []
+    joined = False
+    for word in words:
+        if word == "##":
+            joined = bool(chain)
+            continue
+        part: str | int = params.index(word) if word in params else word
+        if joined and chain[-1] != ",":  # , ## __VA_ARGS__ joins nothing
+            chain.append(part)
+        else:
+            if chain:
+                yield tuple(chain)
+            chain = [part]
+        joined = False
+    if chain:
+        yield tuple(chain)

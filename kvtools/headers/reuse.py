@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Prepare an object directory so that make leaves alone what an edit cannot have changed.
+
+kbuild is as it is: a file whose content is what the objects were made of gets an old time
+again, and so does an edited header once everything that may see the edit has been removed.
+The order matters, see :func:`prepare`: killed at any point, make alone does right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kvtools import git
+from kvtools.cpp import parse_autoconf
+from kvtools.errors import KvtoolsError, ToolFailed
+from kvtools.git.command import git as run
+from kvtools.headers.commands import Product, products
+from kvtools.headers.compiler import check_alone, remake
+from kvtools.headers.decide import Decision, decide
+
+_STATE = ".kvtools-tree"
+_CONFIG = ".config"
+# Options whose products depend on headers in ways that no .cmd file tells.
+UNFIT = ("CONFIG_MODVERSIONS", "CONFIG_IKHEADERS", "CONFIG_LTO", "CONFIG_DEBUG_INFO_BTF",
+         "CONFIG_FTRACE_MCOUNT_USE_RECORDMCOUNT", "CONFIG_RUST", "CONFIG_GCC_PLUGINS")
+SAMPLE = 3
+SAMPLE_SECONDS = 2.0
+"""No further object is begun after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spared:
+    """What was prepared. ``why`` says why nothing was, or what make decides by itself."""
+
+    decision: Decision | None = None
+    restored: int = 0
+    seconds: float = 0.0
+    why: tuple[str, ...] = ()
+    products: Mapping[str, Product] | None = None
+
+    @property
+    def targets(self) -> AbstractSet[str]:
+        return self.decision.spare if self.decision else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """``checked`` spared objects were made again; ``wrong`` came out different."""
+
+    checked: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+
+
+def prepare(source: Path, objects: Path, *, compiler: Sequence[str], env: Mapping[str, str],
+            jobs: int, warned: AbstractSet[str], enabled: bool) -> Spared:
+    """Make the object directory ready for make; call it after the configuration.
+
+    ``warned`` are targets without their suffix whose warnings are remembered: they are
+    compiled, so that the lines told are those of now. Raises MachineError.
+
+    1. What the objects were made of is forgotten: from here on only times count.
+    2. Files that are as they were get an old time: right by itself.
+    3. What may see an edit is removed: right by itself, make makes it.
+    4. The edited headers get an old time: right after 3.
+    """
+    begun = time.monotonic()
+    recorded = _recorded(objects)
+    (objects / _STATE).unlink(missing_ok=True)
+    if not enabled or not recorded:
+        return Spared(why=() if not enabled else ("the objects' tree is not known",))
+    if recorded["config"] != _config(objects):
+        return Spared(why=("the configuration changed",))
+    try:
+        changed = _changed(source, recorded["commit"])
+    except KvtoolsError as error:
+        return Spared(why=(str(error),))
+    made = products(objects)
+    if not made:
+        return Spared(why=("no products",))
+    old = min(_age(objects / p.target) for p in made) - 2_000_000_000
+    restored = _restore(source, changed, old)
+    edits, left = _edits(source, recorded["commit"], changed)
+    symbols = parse_autoconf(
+        (objects / "include/generated/autoconf.h").read_text("utf-8", "replace"))
+    unfit = [name for name in UNFIT if name in symbols]
+    if unfit or not edits:
+        why = (f"{unfit[0]} is set",) if unfit and edits else tuple(left.values())
+        return Spared(restored=restored, seconds=time.monotonic() - begun, why=why)
+    check = partial(check_alone, objects=objects, env=env, jobs=jobs)
+    always = {p.target for p in made if p.target.rpartition(".")[0] in warned}
+    decision = decide(edits, made, symbols, compiler, check, always)
+    for target in sorted(decision.rebuild):
+        (objects / target).unlink(missing_ok=True)
+    for path in decision.decided:
+        os.utime(path, ns=(old, old))
+    why = tuple({**left, **decision.left}.values())
+    return Spared(decision, restored, time.monotonic() - begun, why,
+                  {p.target: p for p in made if p.target in decision.spare})
+
+
+def settle(source: Path, objects: Path) -> None:
+    """make has succeeded: the objects are those of the commit that is checked out."""
+    part = objects / f"{_STATE}.part"
+    part.write_text(json.dumps({"commit": git.rev_parse(source, "HEAD"),
+                                "config": _config(objects)}))
+    part.replace(objects / _STATE)
+
+
+def sample(spared: Spared, objects: Path, *, env: Mapping[str, str],
+           choose: Callable[[Sequence[str], int], Sequence[str]] = random.sample) -> Sampled:
+    """Make some of the spared objects again, beside them, and compare every byte."""
+    begun = time.monotonic()
+    known = spared.products or {}
+    names = sorted(known)
+    checked: list[str] = []
+    wrong: list[str] = []
+    for target in choose(names, min(SAMPLE, len(names))):
+        if checked and time.monotonic() - begun > SAMPLE_SECONDS:
+            break
+        try:
+            same = remake(known[target], objects, env) == (objects / target).read_bytes()
+        except (ToolFailed, FileNotFoundError):
+            same = False
+        checked.append(target)
+        if not same:
+            wrong.append(target)
+    return Sampled(tuple(checked), tuple(wrong))
+
+
+def distrust(spared: Spared, objects: Path) -> None:
+    """Give the edited headers the time of now: make makes everything that reads them."""
+    (objects / _STATE).unlink(missing_ok=True)
+    for path in spared.decision.decided if spared.decision else ():
+        os.utime(path)
+
+
+def _recorded(objects: Path) -> dict[str, str]:
+    try:
+        found = json.loads((objects / _STATE).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and {"commit", "config"} <= found.keys() else {}
+
+
+def _config(objects: Path) -> str:
+    try:
+        return hashlib.sha256((objects / _CONFIG).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return ""
+
+
+def _age(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return time.time_ns()
+
+
+def _changed(source: Path, commit: str) -> dict[str, str]:
+    """What differs between ``commit`` and the files checked out: path to git's letter."""
+    done = run(source, "diff", "--raw", "-z", "--no-renames", "--no-ext-diff", "--no-textconv",
+               commit, "HEAD", "--")
+    words = done.text.split("\0")
+    return {path: status.rpartition(" ")[2]
+            for status, path in zip(words[::2], words[1::2], strict=False) if path}
+
+
+def _restore(source: Path, changed: Mapping[str, str], old: int) -> int:
+    """Files that are what the objects were made of get an old time; how many did."""
+    listed = run(source, "ls-files", "-z").text.split("\0")
+    count = 0
+    for name in listed:
+        if not name or name in changed:
+            continue
+        path = source / name
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue
+        if found.st_mtime_ns > old:
+            os.utime(path, ns=(old, old), follow_symlinks=False)
+            count += 1
+    return count
+
+
+def _edits(source: Path, commit: str, changed: Mapping[str, str]) -> tuple[
+        dict[str, str], dict[str, str]]:
+    """Headers that may be decided about, with their text before; the others and why not."""
+    edits: dict[str, str] = {}
+    left: dict[str, str] = {}
+    for name, status in changed.items():
+        if not name.endswith(".h"):
+            continue
+        path = source / name
+        if status != "M" or path.is_symlink():
+            left[name] = f"{name}: not just edited"
+        elif "/uapi/" in name or name.startswith(("tools/", "scripts/", "usr/")):
+            left[name] = f"{name}: read by more than the kernel"
+        elif _in_makefiles(source, Path(name).name):
+            left[name] = f"{name}: a Makefile names it"
+        else:
+            text = git.show(source, commit, name)
+            edits[os.path.normpath(path.absolute())] = text.decode("utf-8", "surrogateescape")
+    return edits, left
+
+
+def _in_makefiles(source: Path, name: str) -> bool:
+    """Whether a rule may depend on a header of that name without a .cmd file telling so.
+
+    The Kbuild files of include directories list headers to wrap, whatever is in them.
+    """
+    done = run(source, "grep", "-l", "-w", "-F", "-e", name, "HEAD", "--", ":(glob)**/Makefile*",
+               ":(glob)**/Kbuild*", ":(glob)**/*.mk", ":(glob)scripts/*.sh",
+               ":(exclude,glob)**/include/**/Kbuild", ":(exclude)tools",
+               ":(exclude)Documentation", check=False)
+    return done.returncode != 1

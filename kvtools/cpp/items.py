@@ -34,6 +34,7 @@ _OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
 _EMITS = _words("""
     used __used__ __used section __section__ __section constructor destructor alias __alias__
     externally_visible __externally_visible__ ifunc weak __weak__ weakref retain""")
+_STAYS = _words("used __used__ __used retain __retain__ constructor __constructor__")
 _ATTRIBUTE = frozenset({"__attribute__", "__attribute"})
 _CALL_LIKE = frozenset({"__attribute__", "__attribute", "typeof", "__typeof__", "__typeof",
                         "asm", "__asm__", "__asm", "_Alignas"})
@@ -360,8 +361,11 @@ def _inside(words: Sequence[str]) -> list[str]:
 
 def _harmless(words: Sequence[str], outside: Sequence[str], macros: Macros) -> bool:
     """Whether it puts nothing into an object that does not use it."""
-    flat = set(words[:_brace(words) or len(words)])
-    if closure(flat, macros) & _EMITS or {"asm", "__asm__", "_Static_assert"} & set(outside):
+    head = set(words[:_brace(words) or len(words)])
+    # A static variable in a body stays in the object by __used even where nothing calls it.
+    if closure(head, macros) & _EMITS or closure(words, macros) & _STAYS:
+        return False
+    if {"asm", "__asm__", "_Static_assert"} & set(outside):
         return False
     if "=" in outside:
         return False

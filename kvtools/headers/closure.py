@@ -13,10 +13,12 @@ from kvtools.headers.universe import Universe, now_of
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """``names`` whose meaning may have changed, and headers whose every reader may see it."""
+    """``names`` whose meaning may have changed, headers whose every reader may see it
+    (``roots``), and macros that stood for declarations on the way (``calls``)."""
 
     names: frozenset[str]
     roots: frozenset[str]
+    calls: frozenset[str]
 
 
 def close(names: AbstractSet[str], universe: Universe, limit: int) -> Reached:
@@ -26,21 +28,23 @@ def close(names: AbstractSet[str], universe: Universe, limit: int) -> Reached:
     """
     known: set[str] = set()
     roots: set[str] = set()
+    calls: set[str] = set()
     todo = set(names)
     while todo and len(known) <= limit:
         known |= todo
         found: set[str] = set()
         for path in universe.headers:
             if now_of(path) not in roots and universe.identifiers[path] & todo:
-                more, root = _carried(path, known, universe)
+                more, root = _carried(path, known, universe, calls)
                 found |= more
                 if root:
                     roots.add(now_of(path))
         todo = found - known
-    return Reached(frozenset(known | todo), frozenset(roots))
+    return Reached(frozenset(known | todo), frozenset(roots), frozenset(calls))
 
 
-def _carried(path: str, names: AbstractSet[str], universe: Universe) -> tuple[set[str], bool]:
+def _carried(path: str, names: AbstractSet[str], universe: Universe,
+             calls: set[str]) -> tuple[set[str], bool]:
     """The names that ``path`` makes out of ``names``, and whether it does so uncertainly."""
     source = universe.source(path)
     if not source.balanced or not universe.guarded(path):
@@ -66,6 +70,7 @@ def _carried(path: str, names: AbstractSet[str], universe: Universe) -> tuple[se
             if not item.harmless:
                 return found, True
             found |= item.names
+            calls |= item.raw
     return found, False
 
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kvtools.cpp.lines import IDENTIFIER
-from kvtools.headers.closure import close
+from kvtools.headers.closure import Reached, close
 from kvtools.headers.commands import Product, compile_words, defines, is_kernel_c
 from kvtools.headers.pastes import Pastes
 from kvtools.headers.seeds import LINES, Seeds, Undecided, seeds
@@ -35,7 +35,7 @@ class Decision:
     spare: frozenset[str]
     left: Mapping[str, str]
     names: frozenset[str] = frozenset()
-    reasons: Mapping[str, str] = frozenset()  # type: ignore[assignment]
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 def decide(edits: Mapping[str, str], products: Sequence[Product], symbols: Mapping[str, str],
@@ -69,8 +69,9 @@ def decide(edits: Mapping[str, str], products: Sequence[Product], symbols: Mappi
         elif product.target in always:
             reasons[product.target] = "asked for"
         else:
-            why = _sees(product, words[product.target], found, reached.names,
-                        reached.roots | readers, foreign, universe)
+            why = (_told(words[product.target], reached.names)
+                   or _sees(product, found, reached, readers | foreign, universe)
+                   or _redefines(product, words[product.target], found, reached, universe))
             if why:
                 reasons[product.target] = why
     spare = frozenset(p.target for p in mine) - reasons.keys()
@@ -156,26 +157,36 @@ def _pasted(found: Mapping[str, Seeds], names: AbstractSet[str],
     return frozenset(path for name in names for path in pastes.readers(name))
 
 
-def _sees(unit: Product, words: Sequence[str], found: Mapping[str, Seeds],
-          names: AbstractSet[str], roots: AbstractSet[str], foreign: AbstractSet[str],
-          universe: Universe) -> str:
-    """Why ``unit`` may see the change, "" when it cannot."""
+def _told(words: Sequence[str], names: AbstractSet[str]) -> str:
+    """Whether the command line itself mentions one of ``names``."""
+    said = {n for w in words if w[:2] in ("-D", "-U") for n in IDENTIFIER.findall(w[2:])}
+    return f"its command line mentions {min(said & names)}" if said & names else ""
+
+
+def _sees(unit: Product, found: Mapping[str, Seeds], reached: Reached,
+          files: AbstractSet[str], universe: Universe) -> str:
+    """Why ``unit`` may see the change by a file that it reads, "" when it cannot."""
     for path in unit.deps:
-        if path in roots:
+        if path in reached.roots:
             return f"{path} may carry it"
+        if path in files:
+            return f"{path} may make or remake a name"
         if not is_header(path):
-            hit = universe.identifiers[path] & names
+            hit = universe.identifiers[path] & reached.names
             if hit:
                 return f"mentions {min(hit)}"
-    for path in foreign:
-        if path in unit.deps:
-            return f"{path} gives a macro of the header another meaning"
+    return ""
+
+
+def _redefines(unit: Product, words: Sequence[str], found: Mapping[str, Seeds],
+               reached: Reached, universe: Universe) -> str:
+    """Why a header's text may mean something else in ``unit`` than elsewhere."""
     seen = [one for path, one in found.items() if path in unit.deps]
-    used = {n for one in seen for n in one.used | one.names}
-    moved = {n for one in seen for n in one.moved}
-    outside = defines(words)
-    if outside & (used | moved):
-        return f"the command line defines {min(outside & (used | moved))}"
+    used = reached.calls.union(*(one.used | one.names for one in seen))
+    moved: frozenset[str] = frozenset().union(*(one.moved for one in seen))
+    outside = defines(words) & (used | moved)
+    if outside:
+        return f"its command line defines {min(outside)}"
     for path in unit.deps:
         own = universe.own_defines.get(path, set())
         if own & used:

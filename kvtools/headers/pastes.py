@@ -41,6 +41,8 @@ class Pastes:
         self._feeds: dict[Place, list[tuple[str, Chain]]] = {}
         self._ends: dict[str, set[str]] = {}
         self._found: dict[tuple[Place, str], frozenset[str] | None] = {}
+        self._asking: set[tuple[Place, str]] = set()
+        self._circles = 0
         self._names = {path: frozenset(IDENTIFIER.findall(unchanged[path]))
                        if path in unchanged else known
                        for path, known in universe.identifiers.items()}
@@ -76,15 +78,23 @@ class Pastes:
         """The files that give ``word`` to a parameter; None when nobody does."""
         if not word:
             return frozenset()
-        if (place, word) not in self._found:
-            self._found[place, word] = None  # a macro that feeds itself adds nothing
-            found = self._in_text(place, word)
-            for macro, chain in self._feeds.get(place, ()):
-                files = self._match(macro, chain, word)
-                if files is not None:
-                    found = (found or frozenset()) | (files or self._mentioning(macro))
-            self._found[place, word] = found
-        return self._found[place, word]
+        asked = (place, word)
+        if asked in self._found:
+            return self._found[asked]
+        if asked in self._asking:  # a macro that feeds itself adds nothing
+            self._circles += 1
+            return None
+        circles = self._circles
+        self._asking.add(asked)
+        found = self._in_text(place, word)
+        for macro, chain in self._feeds.get(place, ()):
+            files = self._match(macro, chain, word)
+            if files is not None:
+                found = (found or frozenset()) | (files or self._mentioning(macro))
+        self._asking.discard(asked)
+        if circles == self._circles or not self._asking:  # else it was cut short
+            self._found[asked] = found
+        return found
 
     # Macros
 

@@ -145,7 +145,8 @@ def _test(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="STEP[:NAME]",
-        help="only these cells and what they need, e.g. boot or selftest:vmem.resize",
+        help="only these cells and what they need, e.g. boot, selftest:vmem.resize, "
+        "check:checkpatch, or check:patch for all checks that need no build",
     )
     command.add_argument(
         "--no-reuse", action="store_true", help="run everything again, stored outcomes or not"

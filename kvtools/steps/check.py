@@ -151,7 +151,7 @@ def _judged(request: CheckRequest, begun: float, side: Side, found: Sequence[Jud
         "findings": [_as_json(one, paths) for one in found[:MANY]],
         "fixed": [_short(one) for one in fixed[:MANY]],
         "notes": list(side.notes),
-        "figures": [dict(one) for one in side.figures],
+        "figures": {str(f["name"]): {"value": f["value"], "unit": f["unit"]} for f in side.figures},
         "overrides": _overrides(found),
     }
     return _outcome(

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+from reports import report, row
 
 from kvtools import checks
 from kvtools.checks.enclosing import function_of
@@ -17,6 +19,7 @@ from kvtools.checks.program import Finding, Touched
 from kvtools.checks.request import CheckRequest, Mails
 from kvtools.errors import ConfigError
 from kvtools.model import Level, Outcome, Override, Status
+from kvtools.report import to_json
 from kvtools.steps import check as step
 
 TOML = 'description = "x"\nscope = "patch"\nprogram = "check"\n'
@@ -73,6 +76,15 @@ def test_a_quiet_program_passes_and_the_log_is_kept(tmp_path: Path) -> None:
     passed = run(tmp_path, "echo all well; echo '{' ; cat >/dev/null")
     assert (passed.status, passed.summary) == (Status.PASS, "clean")
     assert "all well" in (tmp_path / "out" / "check.log").read_text()
+
+
+def test_what_a_check_measures_is_kept_as_the_schema_has_it(tmp_path: Path) -> None:
+    said = '{"figure":"text","value":120,"unit":"B"}'
+    passed = run(tmp_path, f"echo '{said}'; echo '{FINDING}'")
+    assert passed.details["figures"] == {"text": {"value": 120, "unit": "B"}}
+    document = to_json(report(row(0), row(1, passed)))
+    schema = json.loads((checks.OWN.parent / "schema" / "run.schema.json").read_text())
+    jsonschema.validate(document, schema)
 
 
 def test_status_1_without_a_finding_is_one(tmp_path: Path) -> None:

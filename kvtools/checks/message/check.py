@@ -30,7 +30,7 @@ _WIDE = re.compile(
     re.VERBOSE | re.IGNORECASE)
 _THIS = re.compile(r"\s*(?:This|The following) (?:patch|commit|change)\b"
                    r"(?! (?:series|set|depends|is))")
-_FENCE = re.compile(r"\s*(?:-{3,}8<|8<-|```|-{5,}|={5,}|/[- ]+\s)")
+_FENCE = re.compile(r"\s*(?:-*\s*8<\s*-|```)")
 
 
 def check(request: Request) -> Iterator[Finding]:

@@ -59,7 +59,10 @@ def test_modules_stay_small() -> None:
 def test_no_kernel_source_outside_patches() -> None:
     """Kernel files never enter the repository; only patches with their context do."""
     c_files = [p for p in tracked() if p.suffix in (".c", ".h", ".S")]
-    assert [p for p in c_files if "fakelinux" not in p.parts and p.name != "probe.S"] == []
+    ours = [p for p in c_files if "fakelinux" in p.parts or p.name == "probe.S"]
+    # Made up for the checks: a declaration or two.
+    ours += [p for p in c_files if "checks" in p.parts and p.stat().st_size < 200]
+    assert [p for p in c_files if p not in ours] == []
     big = [
         p.name
         for p in tracked()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kvtools import git, onepatch
+from kvtools import checks, git, onepatch
 from kvtools.cli import b4_check, checkpatch_hook
 from kvtools.model import Outcome, Status, Step
 from kvtools.onepatch import Checked
@@ -24,6 +24,8 @@ Git = Callable[..., str]
 def tree(fakelinux: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Git]:
     monkeypatch.setenv("KVTOOLS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    few = [checks.load(checks.OWN / name) for name in ("inline", "signoff", "cover", "order")]
+    monkeypatch.setattr(checks, "available", lambda more: few)  # each is a process
 
     def run(*args: str) -> str:
         return subprocess.run(

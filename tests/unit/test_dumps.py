@@ -411,7 +411,11 @@ def test_options_and_ways_to_compress() -> None:
 
 
 def test_the_answers_of_crash() -> None:
-    said = "banner\nkvtools-answer 0\nPANIC: x\n\nkvtools-answer 1\nkvtools-answer end\nbye\n"
+    def mark(number: int) -> str:
+        value = 770077000 + number
+        return f"hexadecimal: {value:x}  \n    decimal: {value}  \n      octal: {value:o}\n"
+
+    said = f"banner\n{mark(0)}PANIC: x\n\n{mark(1)}{mark(3)}bye\n"
     assert crash.answers(said, ["sys", "bt", "log"]) == {"sys": "PANIC: x", "bt": "", "log": ""}
     text = (
         "        10a000000:  6b 76 30 31 32 33 34 35 36 37 38 39 61 62 63 64   kv0123456789abcd\n"

@@ -82,16 +82,15 @@ def prepare(guest: Guest, sizes: Sequence[int] = (GROWN, KEPT)) -> State:
     return look(guest)
 
 
-def look(guest: Guest, ranges: Sequence[tuple[int, int]] = (), most: int = CANARY_MIB) -> State:
+def look(guest: Guest, ranges: Sequence[tuple[int, int]] = ()) -> State:
     """Put canaries and take down what the host knows now. Raises Unanswered.
 
-    ``ranges`` of physical memory each get some (default: anywhere in the device), for
-    which the guest may lock ``most`` MiB.
+    ``ranges`` of physical memory each get some (default: anywhere in the device).
     """
     device = guest.qmp.memory_device(guest.machine.virtio_mem[0].name)
     start, end = device.address, device.address + device.region
     token = f"kv{guest.source.commit[:14]:0<14}"
-    placed = canaries_in(guest, token, most, ranges or [(start, end)])
+    placed = canaries_in(guest, token, CANARY_MIB, ranges or [(start, end)])
     canaries = {frame: index for part in placed.values() for frame, index in part.items()}
     view = memory.look(guest)
     blocks = view.online_in(start, end)

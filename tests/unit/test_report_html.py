@@ -26,7 +26,7 @@ from markupsafe import Markup
 from kvtools.model import Outcome, Status
 from kvtools.report import RunReport
 from kvtools.report.html import render, to_html
-from kvtools.report.html.blocks import Lines, Table, blocks
+from kvtools.report.html.blocks import Lines, Table, blocks, figures_table
 from kvtools.report.html.log import LONGEST, excerpt
 from kvtools.report.html.plots import plots
 from kvtools.report.jsonreport import from_json, to_json
@@ -291,6 +291,19 @@ def test_tables_are_made_of_what_has_their_shape() -> None:
     assert made[2] == Table("by_name", ("", "x"), (("a", "1"), ("b", "2")), True)
     assert made[3] == Table("flat", ("", "value"), (("k", "1.5"),), True)
     assert isinstance(made[4], Lines) and isinstance(made[5], Lines) and len(made) == 6
+
+
+def test_figures_that_are_alike_make_a_table() -> None:
+    rows = {"level-0": {"level": 0, "free": 1, "bytes": 9}, "level-31": {"level": 31, "bytes": 5}}
+    made = figures_table(rows)
+    assert made == Table(
+        "Figures", ("", "level", "free", "bytes"),
+        (("level-0", "0", "1", "9"), ("level-31", "31", "", "5")), True,
+    )  # fmt: skip
+    assert figures_table({"a": {"x": 1, "y": 2, "z": 3}, "b": {"other": 1}}) is None
+    assert figures_table({"a": {"x": 1, "y": 2, "z": 3}}) is None
+    zone = parse(PAGES["rich"]).all("div", id="c2-6")[0].text
+    assert "Figures" in zone and "0.93" in zone
 
 
 def test_plots_show_what_was_measured() -> None:

@@ -13,7 +13,7 @@ from kvtools.model import Json
 from kvtools.report.cell import tree
 
 MOST_ROWS = 60
-MOST_COLUMNS = 14
+MOST_COLUMNS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,16 @@ def _table(
         body = [(name, *row) for name, row in zip(names, body, strict=True)]
         columns = ("", *columns)
     return Table(caption, columns, tuple(body[:MOST_ROWS]), bool(names), _beyond(body))
+
+
+def figures_table(figures: Mapping[str, Mapping[str, Json]]) -> Table | None:
+    """The figures of subtests side by side, by name; None where they are of different kinds."""
+    kinds = dict.fromkeys(key for values in figures.values() for key in values)
+    alike = all(2 * len(values) >= len(kinds) for values in figures.values())
+    if len(figures) < 2 or len(kinds) < 3 or not alike:
+        return None
+    made = _table("Figures", list(figures.values()), list(figures))
+    return made if isinstance(made, Table) else None
 
 
 def _beyond(rows: Sequence[object]) -> int:

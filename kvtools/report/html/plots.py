@@ -22,7 +22,7 @@ AFTER = 92
 BAR, PITCH = 13, 20
 MOST_BARS = 120
 KIB = 1024
-_BYTES = ("bytes", "dump_bytes", "file_bytes", "size", "dump_size", "file_size", "written")
+_BYTES = ("bytes", "dump_bytes", "file_bytes", "size", "dump_size", "file_size")
 _LEVELS = ("level", "dump_level")
 
 

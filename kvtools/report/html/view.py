@@ -13,7 +13,7 @@ from markupsafe import Markup
 from kvtools.model import Json, Outcome, Status, Step
 from kvtools.report.findings import Found, Kind, findings
 from kvtools.report.html import log as log_html
-from kvtools.report.html.blocks import Lines, Table, blocks, pairs
+from kvtools.report.html.blocks import Lines, Table, blocks, figures_table, pairs
 from kvtools.report.html.plots import Plot, plots
 from kvtools.report.jsonreport import plain
 from kvtools.report.layout import (
@@ -61,7 +61,7 @@ class Cell:
     outcome: Outcome
     time: str
     facts: tuple[tuple[str, str], ...]
-    subtests: Table | None
+    subtests: tuple[Table, ...]
     details: tuple[Table | Lines, ...]
     log: Markup | None
     log_note: str
@@ -226,7 +226,7 @@ def _cell(
         outcome=outcome,
         time=_time(outcome),
         facts=tuple(_facts(report, row, outcome)),
-        subtests=_subtests(outcome),
+        subtests=tuple(_subtests(outcome)),
         details=tuple(blocks({**_findings_of(details), **apart, **marks})),
         log=log,
         log_note=note,
@@ -253,25 +253,32 @@ def _facts(report: RunReport, row: Row, outcome: Outcome) -> Iterator[tuple[str,
         yield "commit", row.commit
 
 
-def _subtests(outcome: Outcome) -> Table | None:
+def _subtests(outcome: Outcome) -> Iterator[Table]:
+    """The subtests, and their figures: in a table of their own where they are alike."""
     parts = subtests(outcome)
     if not parts:
-        return None
-    body = []
-    for part in parts:
-        figures = plain(part.details.get("figures", {}))
-        name = part.name.removeprefix(f"{outcome.name}.")
-        seconds = short_time(part.seconds) if part.seconds else ""
-        body.append((name, f"{SIGNS[part.status]} {part.status}", seconds, part.summary,
-                     pairs(figures) if isinstance(figures, Mapping) else ""))
-    names = ("subtest", "status", "time", "message", "figures")
-    kept = [i for i in range(len(names)) if i < 2 or any(line[i] for line in body)]
-    return Table(
-        "Subtests",
-        tuple(names[i] for i in kept),
-        tuple(tuple(line[i] for i in kept) for line in body),
-        named=True,
-    )
+        return
+    names = [part.name.removeprefix(f"{outcome.name}.") for part in parts]
+    plain_figures = [plain(part.details.get("figures", {})) for part in parts]
+    figures = [item if isinstance(item, Mapping) else {} for item in plain_figures]
+    apart = figures_table({n: f for n, f in zip(names, figures, strict=True) if f})
+    body = [
+        (
+            name,
+            f"{SIGNS[part.status]} {part.status}",
+            short_time(part.seconds) if part.seconds else "",
+            part.summary,
+            "" if apart else pairs(measured),
+        )
+        for name, part, measured in zip(names, parts, figures, strict=True)
+    ]
+    titles = ("subtest", "status", "time", "message", "figures")
+    kept = [i for i in range(len(titles)) if i < 2 or any(line[i] for line in body)]
+    columns = tuple(titles[i] for i in kept)
+    lines = tuple(tuple(line[i] for i in kept) for line in body)
+    yield Table("Subtests", columns, lines, named=True)
+    if apart:
+        yield apart
 
 
 def _findings_of(details: Mapping[str, Json]) -> dict[str, Json]:

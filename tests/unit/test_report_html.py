@@ -24,7 +24,7 @@ import rich_reports
 from markupsafe import Markup
 
 from kvtools.model import Outcome, Status
-from kvtools.report import RunReport
+from kvtools.report import RunReport, SeriesHead
 from kvtools.report.html import render, to_html
 from kvtools.report.html.blocks import Lines, Table, blocks, figures_table
 from kvtools.report.html.log import LONGEST, excerpt
@@ -184,6 +184,13 @@ def test_every_cell_leads_to_its_text() -> None:
     assert "details" in target.inside
 
 
+def test_a_run_without_a_series() -> None:
+    none = SeriesHead("", "no series", "", 1, None, None)
+    document = parse(render(changed(reports.report(), series=none), no_log))
+    assert document.all("h1")[0].text == "no series"
+    assert "from" not in document.all("section", id="environment")[0].text
+
+
 def test_checks_share_a_column_and_those_without_news_are_folded() -> None:
     document = parse(PAGES["rich"])
     heads = [e.text for e in document.all("th", role="columnheader")]
@@ -300,7 +307,10 @@ def test_figures_that_are_alike_make_a_table() -> None:
         "Figures", ("", "level", "free", "bytes"),
         (("level-0", "0", "1", "9"), ("level-31", "31", "", "5")), True,
     )  # fmt: skip
-    assert figures_table({"a": {"x": 1, "y": 2, "z": 3}, "b": {"other": 1}}) is None
+    few = {"elf": {"bytes": 7}, **rows}
+    assert figures_table(few) is not None and figures_table(few).rows[0] == ("elf", "7", "", "")
+    strangers = {"a": {"x": 1, "y": 2, "z": 3}, "b": {"u": 1}, "c": {"v": 1}, "d": {"w": 1}}
+    assert figures_table(strangers) is None
     assert figures_table({"a": {"x": 1, "y": 2, "z": 3}}) is None
     zone = parse(PAGES["rich"]).all("div", id="c2-6")[0].text
     assert "Figures" in zone and "0.93" in zone
@@ -316,6 +326,11 @@ def test_plots_show_what_was_measured() -> None:
     for plot in found.values():
         for shape in plot.shapes:
             assert shape.x >= 0 and shape.x + shape.width <= 721 and shape.y < plot.height
+
+
+def test_images_of_one_size_make_no_plot() -> None:
+    same = [reports.row(n, reports.outcome(details={"image_bytes": 5})) for n in range(3)]
+    assert [plot.key for plot in plots(reports.report(*same))] == ["time"]
 
 
 def test_plots_need_figures() -> None:

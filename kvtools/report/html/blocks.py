@@ -74,10 +74,10 @@ def _table(
 
 
 def figures_table(figures: Mapping[str, Mapping[str, Json]]) -> Table | None:
-    """The figures of subtests side by side, by name; None where they are of different kinds."""
+    """The figures of subtests side by side, by name; None where most are of other kinds."""
     kinds = dict.fromkeys(key for values in figures.values() for key in values)
-    alike = all(2 * len(values) >= len(kinds) for values in figures.values())
-    if len(figures) < 2 or len(kinds) < 3 or not alike:
+    full = sum(2 * len(values) >= len(kinds) for values in figures.values())
+    if len(figures) < 2 or len(kinds) < 3 or 2 * full < len(figures):
         return None
     made = _table("Figures", list(figures.values()), list(figures))
     return made if isinstance(made, Table) else None

@@ -107,7 +107,7 @@ def _sizes(report: RunReport) -> Iterator[Plot]:
     for number, cell in enumerate(cells):
         known = [(row, _image(row.outcome(cell))) for row in report.rows]
         sizes = [(row, size) for row, size in known if size]
-        if len(sizes) < 2:
+        if len({size for _, size in sizes}) < 2:  # one image, or the same every time
             continue
         first = sizes[0][1]
         bars, body = [], []

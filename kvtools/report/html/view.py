@@ -156,7 +156,8 @@ def page(report: RunReport, log_of: LogOf) -> Page:
     revision = f" v{series.revision}" if series.revision > 1 else ""
     return Page(
         report=report,
-        title=f"{series.name}{revision}: {series.title}" if series.title else series.name,
+        # Without a series there is no name, and the title says so.
+        title=": ".join(filter(None, (f"{series.name}{revision}", series.title))),
         verdict=verdict_line(report),
         sign=SIGNS[report.status],
         heads=tuple(heads(columns_of(report.cells)).items()),
@@ -352,7 +353,8 @@ def _styled(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _environment(report: RunReport) -> Iterator[tuple[str, str]]:
     series, base, host = report.series, report.base, report.host
-    yield "series", f"{series.name}, revision {series.revision}, from {series.source}"
+    if series.name:
+        yield "series", f"{series.name}, revision {series.revision}, from {series.source}"
     if series.base_commit:
         yield "base-commit", series.base_commit
     if series.change_id:

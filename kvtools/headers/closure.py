@@ -21,10 +21,12 @@ class Reached:
     calls: frozenset[str]
 
 
-def close(names: AbstractSet[str], universe: Universe, limit: int) -> Reached:
+def close(names: AbstractSet[str], universe: Universe, limit: int,
+          also: AbstractSet[str] = frozenset()) -> Reached:
     """Everything in the headers that mentions one of ``names``, and what mentions that.
 
-    Stops early once more than ``limit`` names are reached: then nearly all is.
+    ``also`` are headers to look into whether their text has such a name or not. Stops early
+    once more than ``limit`` names are reached: then nearly all is.
     """
     known: set[str] = set()
     roots: set[str] = set()
@@ -34,7 +36,8 @@ def close(names: AbstractSet[str], universe: Universe, limit: int) -> Reached:
         known |= todo
         found: set[str] = set()
         for path in universe.headers:
-            if now_of(path) not in roots and universe.identifiers[path] & todo:
+            if now_of(path) not in roots and (
+                    path in also or universe.identifiers[path] & todo):
                 more, root = _carried(path, known, universe, calls)
                 found |= more
                 if root:

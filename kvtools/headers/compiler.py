@@ -61,6 +61,18 @@ def remake(product: Product, objects: Path, env: Mapping[str, str]) -> bytes:
         return (objects / target).read_bytes()
 
 
+def linked(target: str, objects: Path) -> bool:
+    """Whether ``target`` is part of what was built: an object that an earlier configuration
+    or patch left behind need not compile any more."""
+    if not (objects / "vmlinux.a").is_file():
+        return True
+    listed = process.run(["ar", "t", "vmlinux.a"], deadline=_DEADLINE, cwd=objects, check=False)
+    if listed.returncode != 0 or target in listed.text.split():
+        return True
+    return any(target in path.read_text("utf-8", "replace").split()
+               for path in objects.rglob("*.mod"))
+
+
 def in_place_of(product: Product, target: str) -> str:
     """The shell line of ``product`` with ``target`` as what it makes, and nothing else made."""
     line = product.command.replace("$(pound)", "#").replace("$$", "$")

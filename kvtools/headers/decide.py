@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -16,8 +17,11 @@ from kvtools.headers.seeds import LINES, Seeds, Undecided, seeds
 from kvtools.headers.universe import Universe, before_of, is_header, now_of
 
 _OWN = re.compile(r"^[ \t]*#[ \t]*define[ \t]+([A-Za-z_$][\w$]*)((?:\\\n|[^\n])*)", re.MULTILINE)
-MANY = 4000
+MANY = 1500
 """Names; more than this many are reached only by a change that nearly all units see."""
+
+PATIENCE = 20.0
+"""Seconds of processor time for the question what ## may put together."""
 
 Check = Callable[[Sequence[str], str, Sequence[str]], str]
 """(compiler call, header, headers that read it): why it does not compile alone, or ""."""
@@ -53,11 +57,10 @@ def decide(edits: Mapping[str, str], products: Sequence[Product], symbols: Mappi
     left |= _alone(found, units, words, universe, check)
     found = {path: one for path, one in found.items() if path not in left}
     names = frozenset(n for one in found.values() for n in one.names)
-    reached = close(names, universe, MANY)
-    if len(reached.names) > MANY:
-        left |= {path: "it reaches nearly everything" for path in found}
+    reached, readers = _reach(found, names, universe)
+    if reached is None:
+        left |= {path: f"{path}: it reaches too much" for path in found}
         return Decision(frozenset(), frozenset(), frozenset(), left, names)
-    readers = _pasted(found, reached.names, universe)
     foreign = _foreign(found, universe)
     decided = frozenset(found)
     mine = [p for p in affected if not decided.isdisjoint(p.deps)]
@@ -146,15 +149,40 @@ def _includes(path: str, universe: Universe) -> set[str]:
             for found in universe.ending(line.rest.strip('<>" '))}
 
 
-def _pasted(found: Mapping[str, Seeds], names: AbstractSet[str],
-            universe: Universe) -> frozenset[str]:
-    """Files that help to paste one of ``names`` together."""
+def _reach(found: Mapping[str, Seeds], names: AbstractSet[str],
+           universe: Universe) -> tuple[Reached | None, frozenset[str]]:
+    """The closure of ``names``, and the files that may help to paste one of it together.
+
+    None when that is too much to be worth the asking.
+    """
+    begun = time.process_time()
+    reached = close(names, universe, MANY)
+    if len(reached.names) > MANY:
+        return None, frozenset()
+    if not names:
+        return reached, frozenset()
     stayed = {key: one.unchanged for path, one in found.items()
               for key in (path, before_of(path))}
-    if not names:
-        return frozenset()
     pastes = Pastes(universe, stayed)
-    return frozenset(path for name in names for path in pastes.readers(name))
+    makers: set[str] = set()
+    asked: set[str] = set()
+    while True:
+        for name in reached.names - asked:
+            makers |= pastes.readers(name)
+            if time.process_time() - begun > PATIENCE:
+                return None, frozenset()
+        asked |= reached.names
+        again = close(reached.names, universe, MANY, makers & universe.headers)
+        reached = Reached(again.names, again.roots | reached.roots, again.calls | reached.calls)
+        if len(reached.names) > MANY:
+            return None, frozenset()
+        if reached.names <= asked:
+            break
+    if makers & universe.headers:
+        left = pastes.without_items()
+        makers = {path for name in reached.names for path in left.readers(name)} | {
+            path for path in makers if not is_header(path)}
+    return reached, frozenset(now_of(path) for path in makers)
 
 
 def _told(words: Sequence[str], names: AbstractSet[str]) -> str:
@@ -164,13 +192,13 @@ def _told(words: Sequence[str], names: AbstractSet[str]) -> str:
 
 
 def _sees(unit: Product, found: Mapping[str, Seeds], reached: Reached,
-          files: AbstractSet[str], universe: Universe) -> str:
+          files: frozenset[str], universe: Universe) -> str:
     """Why ``unit`` may see the change by a file that it reads, "" when it cannot."""
+    for path in reached.roots.intersection(unit.deps):
+        return f"{path} may carry it"
+    for path in files.intersection(unit.deps):
+        return f"{path} may make or remake a name"
     for path in unit.deps:
-        if path in reached.roots:
-            return f"{path} may carry it"
-        if path in files:
-            return f"{path} may make or remake a name"
         if not is_header(path):
             hit = universe.identifiers[path] & reached.names
             if hit:

@@ -15,9 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from kvtools.cpp import Macro, lines
 from kvtools.cpp.lines import IDENTIFIER, tokens
 from kvtools.cpp.macros import Opaque, arguments, parse
-from kvtools.headers.universe import Universe
+from kvtools.headers.universe import Universe, is_header
 
-_DEFINE = re.compile(r"^[ \t]*#[ \t]*define\b(?:\\\n|[^\n])*", re.MULTILINE)
+_DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+([A-Za-z_$][\w$]*)(\([^)]*\))?((?:\\\n|[^\n])*)",
+                     re.MULTILINE)
+_WORD = re.compile(r"[A-Za-z0-9_$]+")
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _BRACKET = re.compile(r"[()]")
 _MISLEADING = re.compile(r"/[*/]|[\"']")
@@ -41,6 +43,7 @@ class Pastes:
         self._feeds: dict[Place, list[tuple[str, Chain]]] = {}
         self._ends: dict[str, set[str]] = {}
         self._found: dict[tuple[Place, str], frozenset[str] | None] = {}
+        self._expanded = False
         self._asking: set[tuple[Place, str]] = set()
         self._circles = 0
         self._names = {path: frozenset(IDENTIFIER.findall(unchanged[path]))
@@ -57,6 +60,13 @@ class Pastes:
             if files is not None:
                 found |= files or self._mentioning(macro)
         return found
+
+    def without_items(self) -> Pastes:
+        """From now on without the calls that stand for declarations in headers: what they
+        declare, and what that mentions, is known by :func:`kvtools.cpp.items`."""
+        self._expanded = True
+        self._found.clear()
+        return self
 
     def _match(self, macro: str, chain: Chain, word: str) -> frozenset[str] | None:
         """The files that pass the parts of ``word``; None when it cannot be cut so."""
@@ -99,36 +109,42 @@ class Pastes:
     # Macros
 
     def _learn(self) -> None:
-        self._read_macros()
-        pasting: set[str] = set()
-        callers: dict[str, set[str]] = {}
-        for name, known in self._macros.items():
-            for macro in set(known):
-                for end in {macro.body[0], macro.body[-1]} if macro.body else ():
-                    self._ends.setdefault(end, set()).add(name)
-                for word in macro.mentions() if macro.params is not None else ():
-                    callers.setdefault(word, set()).add(name)
-                if macro.pastes:
-                    made = _chains(macro.body, _params(macro))
-                    self._chains += [(name, chain) for chain in made if len(chain) > 1]
-                    pasting.add(name)
-        todo = list(pasting)
-        while todo:  # who hands a parameter on to a macro that pastes, or to one that does so
-            for caller in callers.get(todo.pop(), set()) - pasting:
-                pasting.add(caller)
-                todo.append(caller)
+        """Only what pastes, or hands on to what pastes, is parsed: one macro in thirty."""
+        texts: dict[str, set[tuple[str, str]]] = {}
+        for path, text in self._universe.texts.items():
+            for name, params, body in _DEFINE.findall(self._unchanged.get(path, text)):
+                plain = _COMMENT.sub(" ", body) if "/" in body else body
+                texts.setdefault(name, set()).add((params, plain))
+        pasting = self._pasting(texts)
         for name in pasting:
-            for macro in set(self._macros.get(name, ())):
+            for params, body in texts.get(name, ()):
+                made = lines(f"#define {name}{params}{body}")
+                macro = parse(made[0].rest) if made else None
+                if macro:
+                    self._macros.setdefault(name, []).append(macro)
+                    self._chains += [(name, chain) for chain in _chains(
+                        macro.body, _params(macro)) if len(chain) > 1]
+        for name in pasting:
+            for macro in self._macros.get(name, ()):
                 self._feed(macro, pasting)
 
-    def _read_macros(self) -> None:
-        for path, text in self._universe.texts.items():
-            for match in _DEFINE.findall(self._unchanged.get(path, text)):
-                made = lines(match) if "/" in match or "\\" in match else ()
-                rest = made[0].rest if made else match.partition("define")[2].strip()
-                macro = parse(rest)
-                if macro:
-                    self._macros.setdefault(macro.name, []).append(macro)
+    def _pasting(self, texts: Mapping[str, set[tuple[str, str]]]) -> set[str]:
+        """The macros with ## and those with parameters that mention one of them."""
+        callers: dict[str, set[str]] = {}
+        for name, known in texts.items():
+            for params, body in known:
+                words = _WORD.findall(body)
+                for end in {words[0], words[-1]} if words else ():
+                    self._ends.setdefault(end, set()).add(name)
+                for word in words if params else ():
+                    callers.setdefault(word, set()).add(name)
+        found = {name for name, known in texts.items() if any("##" in b for _, b in known)}
+        todo = list(found)
+        while todo:
+            more = callers.get(todo.pop(), set()) - found
+            found |= more
+            todo += more
+        return found
 
     def _feed(self, macro: Macro, pasting: set[str]) -> None:
         params = _params(macro)
@@ -175,7 +191,7 @@ class Pastes:
         return found or None
 
     def _passes(self, path: str, place: Place, word: str, carriers: set[str]) -> bool:
-        text = self._unchanged.get(path, self._universe.texts[path])
+        text = self._text(path)
         for match in re.finditer(rf"\b{re.escape(place[0])}\s*\(", text):
             # A call in a comment only adds; a comment in a call must not be taken for a token.
             part = _call(text, match.start())
@@ -192,6 +208,14 @@ class Pastes:
                         or (carriers - {word}) & set(argument)):
                     return True
         return False
+
+    def _text(self, path: str) -> str:
+        if not self._expanded or not is_header(path):
+            return self._unchanged.get(path, self._universe.texts[path])
+        source = self._universe.source(path)
+        directives = [line.text for line in source.lines if line.directive]
+        return "\n".join([*directives, *(" ".join(item.words)
+                                         for item in self._universe.items(path))])
 
 
 def _call(text: str, start: int) -> str:

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from kvtools import git
 from kvtools.cpp import parse_autoconf
-from kvtools.errors import KvtoolsError, ToolFailed
+from kvtools.errors import KvtoolsError, ToolFailed, ToolTimeout
 from kvtools.git.command import git as run
 from kvtools.headers.commands import Product, products
-from kvtools.headers.compiler import check_alone, remake
+from kvtools.headers.compiler import check_alone, linked, remake
 from kvtools.headers.decide import Decision, decide
 
 _STATE = ".kvtools-tree"
@@ -108,7 +108,12 @@ def prepare(source: Path, objects: Path, *, compiler: Sequence[str], env: Mappin
 
 
 def settle(source: Path, objects: Path) -> None:
-    """make has succeeded: the objects are those of the commit that is checked out."""
+    """make has succeeded: the objects are those of the commit that is checked out.
+
+    Of a worktree that is not as its commit is nothing is written down.
+    """
+    if run(source, "status", "--porcelain", "--untracked-files=normal").text.strip():
+        return
     part = objects / f"{_STATE}.part"
     part.write_text(json.dumps({"commit": git.rev_parse(source, "HEAD"),
                                 "config": _config(objects)}))
@@ -120,7 +125,9 @@ def sample(spared: Spared, objects: Path, *, env: Mapping[str, str],
     """Make some of the spared objects again, beside them, and compare every byte."""
     begun = time.monotonic()
     known = spared.products or {}
-    names = sorted(known)
+    # What an earlier patch added may still lie there, without its source.
+    names = [t for t in sorted(known) if Path(known[t].source).is_file()
+             and (objects / t).is_file()]
     checked: list[str] = []
     wrong: list[str] = []
     for target in choose(names, min(SAMPLE, len(names))):
@@ -128,7 +135,11 @@ def sample(spared: Spared, objects: Path, *, env: Mapping[str, str],
             break
         try:
             same = remake(known[target], objects, env) == (objects / target).read_bytes()
-        except (ToolFailed, FileNotFoundError):
+        except ToolTimeout:
+            continue
+        except ToolFailed:
+            if not linked(target, objects):
+                continue
             same = False
         checked.append(target)
         if not same:
@@ -168,7 +179,7 @@ def _age(path: Path) -> int:
 def _changed(source: Path, commit: str) -> dict[str, str]:
     """What differs between ``commit`` and the files checked out: path to git's letter."""
     done = run(source, "diff", "--raw", "-z", "--no-renames", "--no-ext-diff", "--no-textconv",
-               commit, "HEAD", "--")
+               commit, "--")
     words = done.text.split("\0")
     return {path: status.rpartition(" ")[2]
             for status, path in zip(words[::2], words[1::2], strict=False) if path}

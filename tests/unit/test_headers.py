@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an edited header makes anew, on a small project that gcc compiles.
+
+Every case is checked twice: the units named are removed, and every unit that is kept comes
+out of the compiler as the object that was made before the edit.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from kvtools.headers import Spared, reuse
+from kvtools.headers.commands import compile_words, is_kernel_c, products
+from kvtools.headers.compiler import check_alone, in_place_of, remake
+from kvtools.headers.decide import Decision, decide
+
+COMMON = """\
+#ifndef COMMON_H
+#define COMMON_H
+#define PASTE(a, b) a##b
+#define LINE_OF(x) ((x) + __LINE__)
+#define GETTER(name) static inline int get_##name(int a) { return a + VALUE_##name; }
+#define VALUE_one 1
+#define VALUE_two 2
+#define MODE 4
+struct inner { int a; };
+struct outer { struct inner in; int b; };
+struct other { int c; };
+enum kind { FIRST, SECOND };
+extern int outside(int);
+GETTER(one)
+
+static inline int plain(int a)
+{
+	return a + 1;
+}
+
+static inline int caller(int a)
+{
+	return plain(a) + MODE;
+}
+
+static inline int moved(int a)
+{
+	return LINE_OF(a);
+}
+
+static inline int counted(void)
+{
+	return __COUNTER__;
+}
+#ifdef CONFIG_ON
+static inline int on(void) { return 1; }
+#else
+static inline int on(void) { return 0; }
+#endif
+#endif
+"""
+USER = """\
+#ifndef USER_H
+#define USER_H
+#include "common.h"
+#define USER_MODE (MODE + 1)
+static inline int through(int a) { return caller(a); }
+static inline int size(struct outer *o) { return sizeof(*o); }
+#endif
+"""
+UNITS = {
+    "nothing": '#include "user.h"\nint nothing(int a) { return a; }\n',
+    "plain": '#include "common.h"\nint f(int a) { return plain(a); }\n',
+    "through": '#include "user.h"\nint f(int a) { return through(a); }\n',
+    "mode": '#include "user.h"\nint f(int a) { return USER_MODE; }\n',
+    "moved": '#include "common.h"\nint f(int a) { return moved(a); }\n',
+    "size": '#include "user.h"\nint f(struct outer *o) { return size(o); }\n',
+    "getter": '#include "common.h"\nint f(int a) { return PASTE(get_, one)(a); }\n',
+    "enum": '#include "common.h"\nint f(void) { return SECOND; }\n',
+    "on": '#include "common.h"\nint f(void) { return on(); }\n',
+    "own": '#define LINE_OF(x) 7\n#include "common.h"\n#undef LINE_OF\nint f(void) { return 1; }\n',
+    "made": '#include "common.h"\n#define NEW PASTE(mo, ved)\nint f(int a) { return NEW(a); }\n',
+}
+
+
+class Project:
+    """Sources, and objects as kbuild leaves them."""
+
+    def __init__(self, root: Path) -> None:
+        self.source, self.objects = root / "src", root / "o"
+        self.common = self.source / "common.h"
+        (self.source / "include/linux").mkdir(parents=True)
+        (self.objects / "include/generated").mkdir(parents=True)
+        for name in ("compiler-version.h", "kconfig.h", "compiler_types.h"):
+            (self.source / "include/linux" / name).write_text("")
+        self.common.write_text(COMMON)
+        (self.source / "user.h").write_text(USER)
+        for name, text in UNITS.items():
+            (self.source / f"{name}.c").write_text(text)
+            self.build(name)
+
+    def build(self, name: str, *more: str) -> None:
+        included = [w for n in ("compiler-version.h", "kconfig.h", "compiler_types.h")
+                    for w in ("-include", f"{self.source}/include/linux/{n}")]
+        call = ["gcc", f"-Wp,-MMD,.{name}.o.d", "-nostdinc", "-I", str(self.source), *included,
+                "-D__KERNEL__", "-DCONFIG_ON", "-O2", *more, f"-DKBUILD_MODNAME='\"{name}\"'",
+                "-c", "-o", f"{name}.o", f"{self.source}/{name}.c"]
+        subprocess.run(["sh", "-c", " ".join(call)], cwd=self.objects, check=True)
+        read = (self.objects / f".{name}.o.d").read_text().partition(":")[2]
+        deps = "".join(f"  {d} \\\n" for d in read.split() if d not in ("\\", call[-1]))
+        (self.objects / f".{name}.o.cmd").write_text(
+            f"cmd_{name}.o := {' '.join(call)}\n\nsource_{name}.o := {call[-1]}\n\n"
+            f"deps_{name}.o := \\\n    $(wildcard include/config/ON) \\\n{deps}\n")
+
+    def edit(self, old: str, new: str) -> Decision:
+        """Change the header and ask; the answer is held against the compiler."""
+        assert old in COMMON
+        self.common.write_text(COMMON.replace(old, new, 1))
+        decision = self.decide(self.common, COMMON)
+        known = {p.target: p for p in products(self.objects)}
+        for target in decision.spare:
+            made = remake(known[target], self.objects, {})
+            assert made == (self.objects / target).read_bytes(), f"wrong reuse of {target}"
+        return decision
+
+    def decide(self, header: Path, before: str) -> Decision:
+        check = partial(check_alone, objects=self.objects, env={}, jobs=2)
+        return decide({str(header): before}, products(self.objects), {"CONFIG_ON": "1"},
+                      ("gcc",), check, frozenset())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def project(built: Project) -> Iterator[Project]:
+    yield built
+    built.common.write_text(COMMON)
+
+
+MOVED = {"moved", "made", "own"}
+CASES: dict[str, tuple[str, str, set[str]]] = {
+    "a comment that moves nothing": ("#define MODE 4\n", "#define MODE 4 /* x */\n", set()),
+    "a comment line moves __LINE__": ("#define MODE 4\n", "/* x */\n#define MODE 4\n", {
+        "moved", "made"}),
+    "lines behind every __LINE__": ("#ifdef CONFIG_ON", "\n\n#ifdef CONFIG_ON", set()),
+    "a macro": ("#define MODE 4", "#define MODE 5", {"through", "mode"}),
+    "a macro that nothing uses": ("#define MODE 4\n", "#define MODE 4\n#define ODD 1\n", {
+        "moved", "made"}),
+    "an inline body": ("return a + 1;", "return a + 2;", {"plain", "through"}),
+    "a new function": ("GETTER(one)\n", "GETTER(one) static inline int n(int a) { return a; }\n",
+                       set()),
+    "a struct, by value in another": ("struct inner { int a; }", "struct inner { long a; }",
+                                      {"size"}),
+    "a struct that nothing uses": ("struct other { int c; }", "struct other { long c; }", set()),
+    "an enum": ("FIRST, SECOND", "FIRST, MIDDLE, SECOND", {"enum"}),
+    "the condition": ("#ifdef CONFIG_ON", "#ifndef CONFIG_ON", {"on"}),
+    "what a macro call makes": ("GETTER(one)", "GETTER(one) GETTER(two)", set()),
+    "what a paste reaches": ("#define VALUE_one 1", "#define VALUE_one 2", {"getter"}),
+    "a prototype": ("extern int outside(int);", "extern long outside(int);", set()),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_edit(project: Project, name: str) -> None:
+    old, new, wanted = CASES[name]
+    decision = project.edit(old, new)
+    assert not decision.left
+    removed = {target.removesuffix(".o") for target in decision.rebuild}
+    assert removed >= wanted
+    # Near misses: what has to do with none of it is kept.
+    assert "nothing" not in removed
+    assert removed - wanted <= {"own", "getter", "made"}, decision.reasons
+
+
+@pytest.mark.parametrize(("old", "new", "why"), [
+    ("#define MODE 4\n", "#define MODE 4\n#pragma pack(1)\n", "#pragma changed"),
+    ("#define MODE 4\n", '#define MODE 4\n#include "user.h"\n', "#include changed"),
+    ("#ifndef COMMON_H", "#if 1\n#ifndef COMMON_H", "guard"),
+    ("return __COUNTER__;", "return __COUNTER__ + __COUNTER__;", "__COUNTER__"),
+    ("extern int outside(int);", "int outside(int) { return 1; }", "no plain declaration"),
+    ("extern int outside(int);", "extern int outside(struct {", "no plain declaration"),
+    ("extern int outside(int);", "extern unknown_t outside(int);", "does not compile"),
+    ("return a + 1;", "return a + unknown;", "does not compile"),
+])
+def test_what_cannot_be_decided_is_left_to_make(project: Project, old: str, new: str,
+                                                why: str) -> None:
+    decision = project.edit(old, new)
+    assert not decision.decided
+    assert not decision.spare
+    assert why in next(iter(decision.left.values()))
+
+
+def test_a_function_that_only_some_readers_can_compile(tmp_path: Path) -> None:
+    """late.h is read half-way through early.h by some: there the struct is not complete."""
+    project = Project(tmp_path)
+    early = project.source / "early.h"
+    late = project.source / "late.h"
+    early.write_text('#ifndef E\n#define E\nstruct e;\n#include "late.h"\n'
+                     "struct e { int x; };\n#endif\n")
+    before = '#ifndef L\n#define L\n#include "early.h"\nextern int l(struct e *);\n#endif\n'
+    late.write_text(before)
+    for name, first in (("one", "late.h"), ("two", "early.h")):
+        (project.source / f"{name}.c").write_text(f'#include "{first}"\nint x;\n')
+        project.build(name)
+    late.write_text(before.replace(
+        "#endif", "static inline int m(struct e *e) { return e->x; }\n#endif"))
+    decision = project.decide(late, before)
+    assert "early.h is read first" in decision.left[str(late)]
+    late.write_text(before.replace("#endif", "extern int m(struct e *);\n#endif"))
+    assert project.decide(late, before).spare == {"one.o", "two.o"}
+
+
+def test_only_plain_units_of_the_kernel_are_decided_about(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    known = {p.target: p for p in products(project.objects)}
+    assert is_kernel_c(known["plain.o"], compile_words(known["plain.o"]), ["gcc"])
+    assert not is_kernel_c(known["plain.o"], compile_words(known["plain.o"]), ["clang"])
+    for flag in ("-g", "-gdwarf-4", "-fsanitize=undefined", "-m32", "-D__ASSEMBLY__",
+                 "--coverage", "-g2"):
+        words = compile_words(known["plain.o"])
+        assert not is_kernel_c(known["plain.o"], [words[0], flag, *words[1:]], ["gcc"]), flag
+    words = compile_words(known["plain.o"])
+    assert is_kernel_c(known["plain.o"], [words[0], "-g0", *words[1:]], ["gcc"])
+
+
+def test_a_macro_of_the_command_line_counts(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.build("nothing", "-DMODE2=MODE")
+    assert "nothing.o" in project.edit("#define MODE 4", "#define MODE 5").rebuild
+
+
+def test_the_command_makes_something_else_beside(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    (product,) = [p for p in products(project.objects) if p.target == "plain.o"]
+    line = in_place_of(product, "tmp/x.o")
+    assert "-o tmp/x.o " in line
+    assert "-Wp,-MMD,tmp/x.o.d " in line
+    assert " plain.o" not in line
+
+
+def spared(project: Project, decision: Decision) -> Spared:
+    return Spared(decision, products={p.target: p for p in products(project.objects)
+                                      if p.target in decision.spare})
+
+
+def test_a_sample_finds_an_object_that_should_have_been_made(project: Project) -> None:
+    decision = project.edit("#ifdef CONFIG_ON", "\n#ifdef CONFIG_ON")
+    right = spared(project, decision)
+    found = reuse.sample(right, project.objects, env={})
+    assert len(found.checked) >= 1
+    assert not found.wrong
+    project.common.write_text(COMMON.replace("return a + 1;", "return a + 3;"))
+    wrong = reuse.sample(right, project.objects, env={}, choose=lambda names, n: ["plain.o"])
+    assert wrong.wrong == ("plain.o",)
+    before = project.common.stat().st_mtime_ns
+    reuse.distrust(right, project.objects)
+    assert project.common.stat().st_mtime_ns > before

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -12,16 +11,13 @@ from dataclasses import dataclass, field
 from kvtools.cpp.lines import IDENTIFIER
 from kvtools.headers.closure import Reached, close
 from kvtools.headers.commands import Product, compile_words, defines, is_kernel_c
-from kvtools.headers.pastes import Pastes
+from kvtools.headers.pastes import Pastes, Tired
 from kvtools.headers.seeds import LINES, Seeds, Undecided, seeds
 from kvtools.headers.universe import Universe, before_of, is_header, now_of
 
 _OWN = re.compile(r"^[ \t]*#[ \t]*define[ \t]+([A-Za-z_$][\w$]*)((?:\\\n|[^\n])*)", re.MULTILINE)
 MANY = 1500
 """Names; more than this many are reached only by a change that nearly all units see."""
-
-PATIENCE = 20.0
-"""Seconds of processor time for the question what ## may put together."""
 
 Check = Callable[[Sequence[str], str, Sequence[str]], str]
 """(compiler call, header, headers that read it): why it does not compile alone, or ""."""
@@ -57,7 +53,10 @@ def decide(edits: Mapping[str, str], products: Sequence[Product], symbols: Mappi
     left |= _alone(found, units, words, universe, check)
     found = {path: one for path, one in found.items() if path not in left}
     names = frozenset(n for one in found.values() for n in one.names)
-    reached, readers = _reach(found, names, universe)
+    try:
+        reached, readers = _reach(found, names, universe)
+    except Tired:
+        reached = None
     if reached is None:
         left |= {path: f"{path}: it reaches too much" for path in found}
         return Decision(frozenset(), frozenset(), frozenset(), left, names)
@@ -155,7 +154,6 @@ def _reach(found: Mapping[str, Seeds], names: AbstractSet[str],
 
     None when that is too much to be worth the asking.
     """
-    begun = time.process_time()
     reached = close(names, universe, MANY)
     if len(reached.names) > MANY:
         return None, frozenset()
@@ -169,8 +167,6 @@ def _reach(found: Mapping[str, Seeds], names: AbstractSet[str],
     while True:
         for name in reached.names - asked:
             makers |= pastes.readers(name)
-            if time.process_time() - begun > PATIENCE:
-                return None, frozenset()
         asked |= reached.names
         again = close(reached.names, universe, MANY, makers & universe.headers)
         reached = Reached(again.names, again.roots | reached.roots, again.calls | reached.calls)

@@ -10,6 +10,7 @@ stands in some text, or from another macro that hands on a parameter or a chain 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kvtools.cpp import Macro, lines
@@ -32,6 +33,14 @@ Place = tuple[str, int]
 """A parameter: the name of its macro and its number."""
 
 
+PATIENCE = 10.0
+"""Seconds of processor time for all questions together."""
+
+
+class Tired(Exception):
+    """The question takes longer than compiling."""
+
+
 class Pastes:
     """``unchanged`` are the changed files, with the lines in them that stayed."""
 
@@ -44,6 +53,7 @@ class Pastes:
         self._ends: dict[str, set[str]] = {}
         self._found: dict[tuple[Place, str], frozenset[str] | None] = {}
         self._expanded = False
+        self._until = time.process_time() + PATIENCE
         self._asking: set[tuple[Place, str]] = set()
         self._circles = 0
         self._names = {path: frozenset(IDENTIFIER.findall(unchanged[path]))
@@ -88,6 +98,8 @@ class Pastes:
         """The files that give ``word`` to a parameter; None when nobody does."""
         if not word:
             return frozenset()
+        if time.process_time() > self._until:
+            raise Tired
         asked = (place, word)
         if asked in self._found:
             return self._found[asked]

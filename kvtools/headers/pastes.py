@@ -22,6 +22,7 @@ _DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+([A-Za-z_$][\w$]*)(\([^)]*\))?(
                      re.MULTILINE)
 _WORD = re.compile(r"[A-Za-z0-9_$]+")
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_CALL = re.compile(r"([A-Za-z_$][\w$]*)[ \t]*\(")
 _BRACKET = re.compile(r"[()]")
 _MISLEADING = re.compile(r"/[*/]|[\"']")
 _LONGEST = 6000
@@ -49,10 +50,15 @@ class Pastes:
         self._unchanged = unchanged
         self._macros: dict[str, list[Macro]] = {}
         self._chains: list[tuple[str, Chain]] = []
-        self._feeds: dict[Place, list[tuple[str, Chain]]] = {}
+        self._feeds: dict[Place, set[tuple[str, Chain]]] = {}
+        self._same: dict[Place, set[Place]] = {}
+        self._reached: dict[Place, frozenset[Place]] = {}
+        self._steps = 0
         self._ends: dict[str, set[str]] = {}
         self._found: dict[tuple[Place, str], frozenset[str] | None] = {}
         self._expanded = False
+        self._given_in_text: dict[Place, dict[str, set[str]]] | None = None
+        self._carriers: dict[str, set[str]] = {}
         self._until = time.process_time() + PATIENCE
         self._asking: set[tuple[Place, str]] = set()
         self._circles = 0
@@ -76,6 +82,7 @@ class Pastes:
         declare, and what that mentions, is known by :func:`kvtools.cpp.items`."""
         self._expanded = True
         self._found.clear()
+        self._given_in_text = None
         return self
 
     def _match(self, macro: str, chain: Chain, word: str) -> frozenset[str] | None:
@@ -98,7 +105,8 @@ class Pastes:
         """The files that give ``word`` to a parameter; None when nobody does."""
         if not word:
             return frozenset()
-        if time.process_time() > self._until:
+        self._steps += 1
+        if self._steps % 500 == 0 and time.process_time() > self._until:
             raise Tired
         asked = (place, word)
         if asked in self._found:
@@ -108,15 +116,32 @@ class Pastes:
             return None
         circles = self._circles
         self._asking.add(asked)
-        found = self._in_text(place, word)
-        for macro, chain in self._feeds.get(place, ()):
-            files = self._match(macro, chain, word)
+        found: frozenset[str] | None = None
+        for source in self._origins(place):
+            files = self._in_text(source, word)
             if files is not None:
-                found = (found or frozenset()) | (files or self._mentioning(macro))
+                found = (found or frozenset()) | files
+            for macro, chain in self._feeds.get(source, ()):
+                files = self._match(macro, chain, word)
+                if files is not None:
+                    found = (found or frozenset()) | (files or self._mentioning(macro))
         self._asking.discard(asked)
         if circles == self._circles or not self._asking:  # else it was cut short
             self._found[asked] = found
         return found
+
+    def _origins(self, place: Place) -> frozenset[Place]:
+        """The parameter and all that are handed on to it as they are."""
+        if place not in self._reached:
+            seen: set[Place] = set()
+            todo = [place]
+            while todo:
+                one = todo.pop()
+                if one not in seen:
+                    seen.add(one)
+                    todo += self._same.get(one, ())
+            self._reached[place] = frozenset(seen)
+        return self._reached[place]
 
     # Macros
 
@@ -169,14 +194,17 @@ class Pastes:
                 continue  # a call that another macro completes; its text is read as such
             for number, argument in self._numbered(word, given):
                 made = list(_chains(argument, params))
-                for chain in (made[:1] + made[-1:]) if made else ():
-                    if len(chain) > 1 or isinstance(chain[0], int):
-                        self._feeds.setdefault((word, number), []).append((macro.name, chain))
+                for chain in {*made[:1], *made[-1:]}:
+                    first = chain[0]
+                    if len(chain) > 1:
+                        self._feeds.setdefault((word, number), set()).add((macro.name, chain))
+                    elif isinstance(first, int):
+                        self._same.setdefault((word, number), set()).add((macro.name, first))
 
     def _numbered(self, name: str, given: Sequence[Sequence[str]]) -> Iterator[
             tuple[int, Sequence[str]]]:
         """Arguments with the number of their parameter: a variadic one takes all the rest."""
-        last = max((len(m.params or ()) for m in self._macros.get(name, ())), default=1) - 1
+        last = self._width(name) - 1
         for index, argument in enumerate(given):
             yield min(index, max(last, 0)), argument
 
@@ -190,36 +218,56 @@ class Pastes:
 
     def _in_text(self, place: Place, word: str) -> frozenset[str] | None:
         """The files with a call whose argument begins or ends with ``word``, or may come to."""
-        carriers = {word}
-        todo = [word]
-        while todo:
-            more = self._ends.get(todo.pop(), set()) - carriers
-            carriers |= more
-            todo += more
-        callers = self._mentioning(place[0])
-        files = {path for path in callers
-                 if word[0].isdigit() or self._names[path] & carriers}
-        found = frozenset(path for path in files if self._passes(path, place, word, carriers))
-        return found or None
+        if self._given_in_text is None:
+            self._given_in_text = self._index()
+        given = self._given_in_text.get(place)
+        if given is None:
+            return None
+        if word not in self._carriers:
+            names = {word}
+            todo = [word]
+            while todo:
+                more = self._ends.get(todo.pop(), set()) - names
+                names |= more
+                todo += more
+            self._carriers[word] = names
+        found = {path for name in self._carriers[word] for path in given.get(name, ())}
+        found |= given.get("", set())
+        return frozenset(found) or None
 
-    def _passes(self, path: str, place: Place, word: str, carriers: set[str]) -> bool:
-        text = self._text(path)
-        for match in re.finditer(rf"\b{re.escape(place[0])}\s*\(", text):
-            # A call in a comment only adds; a comment in a call must not be taken for a token.
-            part = _call(text, match.start())
-            if not part:
-                return True
-            words = tokens(_COMMENT.sub(" ", part).replace("\\\n", " "))
-            try:
-                given, _ = arguments(words, 1)
-            except Opaque:
-                return True
-            for number, argument in self._numbered(place[0], given):
-                if number == place[1] and argument and (
-                        word in (argument[0], argument[-1])
-                        or (carriers - {word}) & set(argument)):
-                    return True
-        return False
+    def _index(self) -> dict[Place, dict[str, set[str]]]:
+        """What all texts pass to what pastes: by parameter, token and file.
+
+        The ends of an argument count, and every name in it that is a macro: what that stands
+        for may begin or end with anything of :attr:`_ends`. A call that cannot be read is
+        entered as "", which fits every word.
+        """
+        found: dict[Place, dict[str, set[str]]] = {}
+        wanted = self._macros.keys()
+        macros = {name for names in self._ends.values() for name in names}
+        for path in self._universe.texts:
+            text = self._text(path)
+            for match in _CALL.finditer(text):
+                if match[1] not in wanted:
+                    continue
+                # A call in a comment only adds; a comment in a call is no token.
+                part = _call(text, match.start())
+                words = tokens(_COMMENT.sub(" ", part).replace("\\\n", " "))
+                try:
+                    given, _ = arguments(words, 1) if part else ([], 0)
+                except Opaque:
+                    given = []
+                if not given:
+                    for number in range(self._width(match[1])):
+                        found.setdefault((match[1], number), {}).setdefault("", set()).add(path)
+                for number, argument in self._numbered(match[1], given):
+                    ends = {argument[0], argument[-1]} if argument else set()
+                    for word in ends | (macros & set(argument)):
+                        found.setdefault((match[1], number), {}).setdefault(word, set()).add(path)
+        return found
+
+    def _width(self, name: str) -> int:
+        return max((len(m.params or ()) for m in self._macros.get(name, ())), default=1)
 
     def _text(self, path: str) -> str:
         if not self._expanded or not is_header(path):

@@ -114,7 +114,19 @@ def test_nothing_is_built_twice_and_the_config_keeps_its_age(
     assert (tmp_path / "o/.config").stat().st_mtime_ns == age
     assert image(second) == image(first)
     (fakelinux / "mm/page_alloc.c").touch()
-    assert run().details["objects_built"] == 1
+    assert run().details["objects_built"] == 0  # it is what the objects were made of
+    (fakelinux / "mm/page_alloc.c").touch()
+    assert run(header_aware=False).details["objects_built"] == 1
+
+
+def test_what_is_edited_and_not_committed_is_built_and_built_back(
+    run: Run, fakelinux: Path
+) -> None:
+    before = image(run())
+    edit(fakelinux / "mm/page_alloc.c", "& PG_buddy", "& PG_table")
+    after = image(run())
+    edit(fakelinux / "mm/page_alloc.c", "& PG_table", "& PG_buddy")
+    assert image(run()) == before != after
 
 
 def test_the_source_stays_as_it_was(run: Run, fakelinux: Path) -> None:
@@ -127,7 +139,7 @@ def test_the_source_stays_as_it_was(run: Run, fakelinux: Path) -> None:
 def test_progress_counts_what_is_going_to_be_compiled(run: Run, fakelinux: Path) -> None:
     run()
     (fakelinux / "include/linux/page-flags.h").touch()
-    run()
+    run(header_aware=False)
     done = [tick for tick in run.ticks if tick[1]]  # type: ignore[attr-defined]
     assert done[-1][:2] == (3, 3)
     assert {tick[2] for tick in done} == {

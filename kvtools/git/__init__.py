@@ -10,6 +10,7 @@ from kvtools.git.command import environment
 from kvtools.git.history import (
     Changes,
     changes,
+    diff_of,
     format_patches,
     log_subjects,
     merges,
@@ -18,6 +19,7 @@ from kvtools.git.history import (
 )
 from kvtools.git.repository import (
     archive,
+    blob,
     borrow,
     checkout,
     commit_all,
@@ -36,11 +38,13 @@ __all__ = [
     "Conflict",
     "am",
     "archive",
+    "blob",
     "borrow",
     "changes",
     "checkout",
     "commit_all",
     "common_dir",
+    "diff_of",
     "environment",
     "format_patches",
     "init",

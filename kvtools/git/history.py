@@ -64,7 +64,12 @@ def touched_files(repo: Path, commit: str) -> list[tuple[str, str | None, str | 
 
 def touched_lines(repo: Path, commit: str) -> dict[str, tuple[tuple[int, int], ...]]:
     """New-side line ranges (first, last; from 1) that a commit adds or changes, by file."""
-    return diff.new_ranges(diff.parse(_diff_tree(repo, commit, "--patch", "--unified=0").stdout))
+    return diff.new_ranges(diff_of(repo, commit))
+
+
+def diff_of(repo: Path, commit: str) -> tuple[diff.FileDiff, ...]:
+    """What a commit changes against its first parent, without lines of context."""
+    return diff.parse(_diff_tree(repo, commit, "--patch", "--unified=0").stdout)
 
 
 def changes(repo: Path, commit: str) -> Changes:

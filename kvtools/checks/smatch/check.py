@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run smatch on the touched units, as ``make C=1 CHECK="smatch -p=kernel"`` does."""
+
+from __future__ import annotations
+
+from kvtools.checks import semantic
+from kvtools.checks.program import run
+from kvtools.formats import sparse
+
+run(semantic.checker(sparse.parse_smatch))

@@ -30,7 +30,7 @@ from kvtools.plan import SERIES, Cell
 from kvtools.sources import PACKAGE, code_digest
 from kvtools.store import key
 
-CODE = ("steps/check.py", "mail.py", "diff.py", "warnings.py",
+CODE = ("steps/check.py", "mail.py", "diff.py", "warnings.py", "units", "formats",
         *(f"checks/{path.name}" for path in sorted((PACKAGE / "checks").glob("*.py"))))
 """Our sources that decide what the outcome of a check is, beside those in its folder."""
 

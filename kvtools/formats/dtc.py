@@ -6,8 +6,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_DTC = re.compile(r"(?:(?P<file>[^\s:][^:]*):(?P<line>\d+)(?:\.\d+(?:-\d+(?:\.\d+)?)?)?: )?"
+_DTC = re.compile(r"(?P<file>[^\s:][^:]*):(?P<line>\d+)(?:\.\d+(?:-\d+(?:\.\d+)?)?)?: "
                   r"(?P<severity>Warning|ERROR|Error)(?: \((?P<check>\w+)\))?:? (?P<text>.*)$")
+_SYNTAX = re.compile(r"Error: (?P<file>[^\s:][^:]*):(?P<line>\d+)\.\d+(?:-\d+(?:\.\d+)?)? "
+                     r"(?P<text>.*)$")
 _YAML = re.compile(r"(?P<file>[^\s:][^:]*):(?P<line>\d+):\d+: \[(?P<severity>warning|error)\] "
                    r"(?P<text>.*?)(?: \((?P<check>[\w-]+)\))?$")
 
@@ -25,7 +27,14 @@ class Message:
 
 def parse(output: str) -> tuple[Message, ...]:
     """What dtc complains of, in order."""
-    return tuple(_message(match) for line in output.splitlines() if (match := _DTC.match(line)))
+    found = []
+    for line in output.splitlines():
+        if match := _SYNTAX.match(line):
+            found.append(Message(match["file"], int(match["line"]), "error", "syntax",
+                                 match["text"]))
+        elif match := _DTC.match(line):
+            found.append(_message(match))
+    return tuple(found)
 
 
 def parse_yamllint(output: str) -> tuple[Message, ...]:

@@ -56,6 +56,8 @@ def parse(output: str) -> dict[str, Layout]:
             head, members, size, holes = match, [], 0, (0, 0)
         elif line.startswith("}") and head:
             name = f"{head['kind']} {head['name']}"
+            # Of a union pahole does not print the size.
+            size = size or max((m.offset + m.size for m in members), default=0)
             found[name] = Layout(head["kind"], head["name"], size, tuple(members), *holes)
             head = None
         elif match := _SIZE.match(line):

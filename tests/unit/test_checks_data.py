@@ -38,7 +38,8 @@ IDENTITY = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
     for key, value in (("NAME", WHO.name), ("EMAIL", WHO.email), ("DATE", WHEN))}
 OF_MESSAGE = {"links", "message", "signoff", "stable", "trailers"}
 OF_KERNEL = {"checkpatch", "kerneldoc", "recipients"}  # see tests/kernel/test_checks.py
-NOT_HERE = OF_KERNEL | {c.name for c in checks.available() if c.scope == "objects"}
+OF_OBJECTS = {c.name for c in checks.available() if c.scope == "objects"} | {"coccicheck"}
+NOT_HERE = OF_KERNEL | OF_OBJECTS  # tests/kernel/test_object_checks.py
 CASES = sorted(p for kind in ("trip", "pass") for p in DATA.glob(f"*/{kind}/*")
                if p.parts[-3] not in NOT_HERE)
 
@@ -53,6 +54,9 @@ def test_every_check_that_needs_no_kernel_has_both_kinds() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda p: "/".join(p.parts[-3:]))
 def test_case(case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # programs run in a scratch directory
+    for needed in known()[case.parts[-3]].programs:
+        if shutil.which(needed) is None:
+            pytest.skip(f"{needed} is not installed")
     found = run(case, tmp_path)
     rule = case.name.removesuffix(".patch").partition(".")[0]
     if case.parent.name == "trip":

@@ -108,4 +108,5 @@ def _types(request: Request, touched: touched_units.Touched, names: list[str]) -
         yield Note(f"modules that use {', '.join(shown)}{more} have to be compiled again")
 
 
-run(check)
+if __name__ == "__main__":
+    run(check)

@@ -157,4 +157,5 @@ def _spatch(request: Request, path: str, text: str, script: Path) -> Iterator[Sa
                       message=report.text)
 
 
-run(check)
+if __name__ == "__main__":
+    run(check)

@@ -102,4 +102,5 @@ def _binding(request: Request, path: str) -> Iterator[Said]:
         yield from _compile(request, path, source.absolute())
 
 
-run(check)
+if __name__ == "__main__":
+    run(check)

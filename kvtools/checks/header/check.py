@@ -75,4 +75,5 @@ def _in_user_space(request: Request, path: str, name: str) -> Iterator[Finding]:
                       message=f"does not compile alone in user space: {errors[0]}")
 
 
-run(check)
+if __name__ == "__main__":
+    run(check)

@@ -140,4 +140,5 @@ def _one(old: Layout, new: Layout) -> str:
     return f"{_full(new)}: {size}{holes}"
 
 
-run(check)
+if __name__ == "__main__":
+    run(check)

@@ -65,4 +65,5 @@ def _findings(request: Request, text: str) -> Iterator[Finding]:
             yield Finding(rule, found.text, lines=diagnostic.lines, message=diagnostic.message)
 
 
-run(check)
+if __name__ == "__main__":
+    run(check)

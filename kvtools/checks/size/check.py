@@ -115,4 +115,5 @@ def _of(symbol: bloat.Symbol) -> str:
     return f"{symbol.name}{state}"
 
 
-run(check)
+if __name__ == "__main__":
+    run(check)

@@ -7,4 +7,7 @@ from kvtools.checks import semantic
 from kvtools.checks.program import run
 from kvtools.formats import sparse
 
-run(semantic.checker(sparse.parse))
+check = semantic.checker(sparse.parse)
+
+if __name__ == "__main__":
+    run(check)

@@ -30,4 +30,5 @@ def _findings(request: Request, text: str) -> Iterator[Finding]:
                       lines=diagnostic.lines)
 
 
-run(check)
+if __name__ == "__main__":
+    run(check)

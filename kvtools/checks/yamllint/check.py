@@ -28,4 +28,5 @@ def check(request: Request) -> Iterator[Finding]:
             yield Finding(message.check, message.text, path, message.line)
 
 
-run(check)
+if __name__ == "__main__":
+    run(check)

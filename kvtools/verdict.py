@@ -146,9 +146,17 @@ def _judge_pass(outcome: Outcome, base: Outcome | None) -> Outcome:
         outcome,
         status=Status.WARN,
         owner=Owner.PATCH,
-        summary=f"new: {new[0]}{more}",
+        summary=f"new: {new[0]}{_far(outcome, new[0])}{more}",
         details=details,
     )
+
+
+def _far(outcome: Outcome, mark: str) -> str:
+    """What to say of a warning in a file that the patch does not touch: it is the patch's."""
+    known = [w["touched_file"] for w in outcome.details.get("warnings", ())
+             if mark.startswith(f"{w['tool']}: {w['file']}: ")]
+    return " [in a file that the patch does not touch: what it changes reaches there]" \
+        if known and not any(known) else ""
 
 
 def overall(base: Iterable[Outcome], patches: Iterable[Outcome]) -> Status:

@@ -111,6 +111,18 @@ def test_a_blocked_cell_is_not_blamed_twice() -> None:
     assert judged.summary == "build:guest of patch 2 is FAIL"
 
 
+@pytest.mark.parametrize(("touched", "says"), [(False, True), (True, False)])
+def test_a_warning_in_an_untouched_file_is_the_patchs_and_says_so(
+    touched: bool, says: bool
+) -> None:
+    warning = {"tool": "cc", "file": "mm/slub.c", "touched_file": touched}
+    warned = replace(PASS, fingerprints=("cc: mm/slub.c: f: unused variable 'x'",),
+                     details={"warnings": [warning]})
+    judged = verdict.judge(warned, PASS, None, 1)
+    assert (judged.status, judged.owner) == (Status.WARN, Owner.PATCH)
+    assert ("the patch does not touch" in judged.summary) is says
+
+
 def test_new_warnings_warn_and_a_swap_is_seen() -> None:
     base = replace(PASS, step=Step.BUILD, fingerprints=("warning:a",))
     swapped = replace(base, fingerprints=("warning:b",))

@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 from kvtools import process, units
 from kvtools.checks import touched_units
@@ -15,6 +17,7 @@ from kvtools.formats.sparse import Message
 from kvtools.units import Unit
 
 _DEADLINE = 100.0
+_INLINE = re.compile(r"^static\s+(?:__always_)?inline\s[^;{}()]*?(\w+)\s*\(", re.MULTILINE)
 Parse = Callable[[str], tuple[Message, ...]]
 
 
@@ -31,12 +34,24 @@ def checker(parse: Parse) -> Callable[[Request], Iterator[Said]]:
         touched = touched_units.find(request)
         touched.need_units(request)
         yield from touched.notes()
+        alone = zip(touched.headers, touched_units.alone(request, touched), strict=True)
+        asked = (*touched.units, *(_used(request, header, unit) for header, unit in alone))
         with ThreadPoolExecutor(max(request.jobs, 1)) as pool:
-            outputs = list(pool.map(lambda unit: _output(request, unit), touched.units))
+            outputs = list(pool.map(lambda unit: _output(request, unit), asked))
         yield from touched_units.distinct(
-            _finding(request, message) for output in outputs for message in parse(output))
+            _finding(request, message) for output in outputs for message in parse(output)
+            if not message.file.startswith(f"{Path.cwd()}/"))  # what uses an inline function
 
     return check
+
+
+def _used(request: Request, header: str, unit: Unit) -> Unit:
+    """A header's unit that uses its inline functions: sparse looks at no other ones."""
+    names = dict.fromkeys(_INLINE.findall(request.text(header)))
+    source = Path(f"{header.replace('/', '__')}.{request.side}.c").absolute()
+    uses = "".join(f"static const void *const kvtools_{name} = {name};\n" for name in names)
+    source.write_text(uses, "utf-8")
+    return replace(unit, source=str(source))
 
 
 def _output(request: Request, unit: Unit) -> str:

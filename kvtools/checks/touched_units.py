@@ -99,6 +99,12 @@ def compiled(request: Request, touched: Touched) -> tuple[Compiled, ...]:
 _NAMES = {"before": "parent", "after": "patch"}
 
 
+def alone(request: Request, touched: Touched) -> tuple[Unit, ...]:
+    """Units that are a touched header each: what it says for itself, whoever includes it."""
+    at = place(request)
+    return tuple(units.of_header(at, header, like(request, header)) for header in touched.headers)
+
+
 def like(request: Request, near: str) -> Unit:
     """A unit whose command fits for compiling ``near`` by itself. Raises MachineError."""
     at = place(request)

@@ -88,19 +88,16 @@ def _compile(place: Place, argv: Sequence[str], unit: Unit, target: Path) -> dic
     return {"status": done.returncode, "text": done.text}
 
 
-def of_header(place: Place, header: str, like: Unit, flags: Flags, more: Sequence[str] = ()
-              ) -> Compiled:
-    """A unit that is this header and nothing else, compiled as ``like`` is.
+def of_header(place: Place, header: str, like: Unit, more: Sequence[str] = ()) -> Unit:
+    """A unit that is this header and nothing else, to be compiled as ``like`` is.
 
     ``more`` are further words for the compiler.
     """
     argv = (*like.argv, *more, "-include", str(place.source / header))
-    room = _room(place) / "header"
-    empty = room / "empty.c"
-    room.mkdir(parents=True, exist_ok=True)
+    empty = place.objects / CACHE / "empty.c"
+    empty.parent.mkdir(exist_ok=True)
     empty.touch()
-    product = str(Path("header") / header) + ".o"
-    return compile_one(place, Unit(product, str(empty), argv), flags)
+    return Unit(str(Path("header") / header) + ".o", str(empty), argv)
 
 
 def arguments_of(unit: Unit) -> tuple[str, ...]:

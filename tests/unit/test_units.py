@@ -110,5 +110,6 @@ def test_a_unit_that_does_not_compile_has_no_object(place: Place) -> None:
 def test_a_header_alone(place: Place) -> None:
     (place.source / "h.h").write_text("struct s { int x; };\n")
     (place.source / "bad.h").write_text("struct s { u32 x; };\n")
-    assert units.of_header(place, "h.h", UNIT, FLAGS).object is not None
-    assert units.of_header(place, "bad.h", UNIT, FLAGS).object is None
+    good, bad = (units.of_header(place, name, UNIT) for name in ("h.h", "bad.h"))
+    assert units.compile_one(place, good, FLAGS).object is not None
+    assert units.compile_one(place, bad, FLAGS).object is None

@@ -60,8 +60,9 @@ def _layouts(request: Request, touched: touched_units.Touched
     for path in request.files:
         for match in _DEFINED.finditer(request.text(path)):
             places.setdefault(f"{match['kind']} {match['name']}", path)
-    objects = [units.of_header(at, header, touched_units.like(request, header), flags, _ALL_TYPES)
-               .object for header in touched.headers if header in places.values()]
+    alone = [units.of_header(at, header, touched_units.like(request, header), _ALL_TYPES)
+             for header in touched.headers if header in places.values()]
+    objects = [units.compile_one(at, unit, flags).object for unit in alone]
     if any(path.endswith(".c") for path in places.values()) or None in objects:
         objects += [one.object for one in touched_units.compiled(request, touched)]
     found: dict[str, Layout] = {}

@@ -23,6 +23,7 @@ _ARCHIVE = "vmlinux.a"
 
 def check(request: Request) -> Iterator[Said]:
     touched = touched_units.find(request)
+    touched.need_units(request)
     at = touched_units.place(request)
     if not touched.units:
         yield Note("no unit to link: what modpost says is with the build")

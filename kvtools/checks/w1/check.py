@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kvtools import warnings
+from kvtools import units, warnings
 from kvtools.checks import touched_units
 from kvtools.checks.program import Finding, Request, Said, run
 
@@ -18,6 +18,10 @@ def check(request: Request) -> Iterator[Said]:
     touched.need_units(request)
     yield from touched.notes()
     texts = [one.text for one in touched_units.compiled(request, touched)]
+    at, flags = touched_units.place(request), touched_units.flags(request)
+    headers = [units.compile_one(at, unit, flags) for unit in touched_units.alone(request, touched)]
+    # One that does not compile alone is for the check "header".
+    texts += [one.text for one in headers if one.object]
     yield from touched_units.distinct(f for text in texts for f in _findings(request, text))
 
 

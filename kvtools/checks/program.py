@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -19,6 +20,8 @@ from kvtools.model import Json
 
 SKIP = 4
 """Exit status of a check that could not run, as kselftest has it."""
+BROKEN = 70
+"""Exit status of a check that is at fault itself: EX_SOFTWARE of sysexits.h."""
 
 
 class Skip(Exception):
@@ -166,6 +169,10 @@ def run(check: Callable[[Request], Iterable[Said]]) -> None:
         print(json.dumps({"skip": str(reason)}), flush=True)
         print(reason, file=sys.stderr)
         sys.exit(SKIP)
+    except Exception as error:  # Python would exit with 1, which blames the patch
+        traceback.print_exc()
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(BROKEN)
     sys.exit(0)
 
 

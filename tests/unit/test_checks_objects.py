@@ -147,6 +147,15 @@ def test_what_no_config_compiles_is_a_skip_with_the_name(tmp_path: Path) -> None
     assert "arch/powerpc/a.c" in outcome.summary and "guest" in outcome.summary
 
 
+def test_a_check_that_breaks_is_an_error_and_blames_no_patch(tmp_path: Path) -> None:
+    tree = Tree(tmp_path, {"include/linux/a.h": "int a;\n"}, {"include/linux/a.h": "int b;\n"})
+    objects = tmp_path / "o"
+    objects.mkdir()
+    outcome = tree.check("header", Built(objects, ("make",), {}, "guest", "x86_64"))
+    assert outcome.status is Status.ERROR
+    assert "holds no unit" in outcome.summary
+
+
 def test_smatch_is_skipped_where_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path(shutil.which('git') or '').parent}")
     if shutil.which("smatch"):

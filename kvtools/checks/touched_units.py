@@ -87,6 +87,8 @@ def compiled(request: Request, touched: Touched) -> tuple[Compiled, ...]:
     Raises Skip when one does not compile: its build did, so the objects here are of another
     state than the sources.
     """
+    if not touched.units:
+        return ()
     done = units.compile_all(place(request), touched.units, flags(request), request.jobs)
     for one in done:
         if one.object is None:

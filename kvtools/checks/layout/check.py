@@ -55,14 +55,14 @@ def _layout(data: dict[str, object]) -> Layout:
 def _layouts(request: Request, touched: touched_units.Touched
              ) -> tuple[dict[str, Layout], dict[str, str]]:
     """Layouts by full name, and the file each is defined in."""
-    at, flags = touched_units.place(request), touched_units.flags(request)
+    at = touched_units.place(request)
     places: dict[str, str] = {}
     for path in request.files:
         for match in _DEFINED.finditer(request.text(path)):
             places.setdefault(f"{match['kind']} {match['name']}", path)
     alone = [units.of_header(at, header, touched_units.like(request, header), _ALL_TYPES)
              for header in touched.headers if header in places.values()]
-    objects = [units.compile_one(at, unit, flags).object for unit in alone]
+    objects = [units.compile_one(at, unit, touched_units.flags(request)).object for unit in alone]
     if any(path.endswith(".c") for path in places.values()) or None in objects:
         objects += [one.object for one in touched_units.compiled(request, touched)]
     found: dict[str, Layout] = {}

@@ -17,11 +17,12 @@ def check(request: Request) -> Iterator[Said]:
     touched = touched_units.find(request)
     touched.need_units(request)
     yield from touched.notes()
-    texts = [one.text for one in touched_units.compiled(request, touched)]
-    at, flags = touched_units.place(request), touched_units.flags(request)
-    headers = [units.compile_one(at, unit, flags) for unit in touched_units.alone(request, touched)]
-    # One that does not compile alone is for the check "header".
-    texts += [one.text for one in headers if one.object]
+    done = [*touched_units.compiled(request, touched)]
+    for unit in touched_units.alone(request, touched):
+        done.append(units.compile_one(touched_units.place(request), unit,
+                                      touched_units.flags(request)))
+    # A header that does not compile alone is for the check "header".
+    texts = [one.text for one in done if one.object]
     yield from touched_units.distinct(f for text in texts for f in _findings(request, text))
 
 

@@ -162,13 +162,28 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A failure that a base is known to have, and why.
+
+    ``cell`` is ``step:name``, ``fingerprint`` one of an outcome's. ``sometimes``: it need not
+    happen in every run.
+    """
+
+    cell: str
+    fingerprint: str
+    reason: str
+    sometimes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Base:
     """A prepared kernel tree that a series is applied to.
 
     ``repo`` is a git repository (ours, or the user's own which is only read),
     ``commit`` the commit patches are applied on, ``tree`` its git tree id.
     ``origin`` says in one line how the source was had (package and version, tarball,
-    clone), ``public`` whether others can get that commit.
+    clone), ``public`` whether others can get that commit. ``known`` are the failures that
+    are expected of it.
     """
 
     name: str
@@ -178,6 +193,7 @@ class Base:
     version: str
     origin: str
     public: bool
+    known: tuple[Known, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -432,7 +432,7 @@ class _Run:
         if row and cell.step is not Step.APPLY and (0, cell) in self._raw:
             base = self._raw[0, cell].result()
         expectation = self.request.expectation(cell)
-        judged = verdict.judge(outcome, base, expectation, row)
+        judged = verdict.judge(outcome, base, expectation, row, self.request.base.known)
         entry = {"row": row, "directory": str(outcome.directory or ""), "outcome": encode(judged)}
         with contextlib.suppress(MachineError):  # a full disk is told by the cell that needs room
             self.store.journal(self.request.run_id, entry)

@@ -7,10 +7,10 @@ promises a PASS is a FAIL (laws 5 and 7 of the design).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from kvtools.model import Expectation, Outcome, Owner, Status, Step
+from kvtools.model import Expectation, Known, Outcome, Owner, Status, Step
 
 BLOCKED = "blocked_by"
 """Key in ``Outcome.details`` of a cell that could not run: the cell that stopped it."""
@@ -30,24 +30,58 @@ def blocked(step: Step, name: str, by: Outcome, patch: int) -> Outcome:
 
 
 def judge(
-    outcome: Outcome, base: Outcome | None, expectation: Expectation | None, patch: int
+    outcome: Outcome,
+    base: Outcome | None,
+    expectation: Expectation | None,
+    patch: int,
+    known: Sequence[Known] = (),
 ) -> Outcome:
     """The verdict on ``outcome`` of ``patch`` (0 is the base itself).
 
     ``base`` is the raw outcome of the same cell on the base, None where the cell has
-    none (``apply``). Returns ``outcome`` with status, owner, summary and details
-    as the report shows them; the stored raw outcome is not changed.
+    none (``apply``); ``known`` are the failures that are expected of the base. Returns
+    ``outcome`` with status, owner, summary and details as the report shows them; the stored
+    raw outcome is not changed.
     """
     if BLOCKED in outcome.details or outcome.status is Status.ERROR:
         return outcome
     if outcome.status is Status.SKIP:
         return _judge_skip(outcome, expectation, patch)
     if patch == 0:
-        owner = Owner.KERNEL if outcome.status is Status.FAIL else outcome.owner
-        return replace(outcome, owner=owner)
+        return _judge_base(outcome, [k for k in known if k.cell == _plain(outcome.cell)])
     if outcome.status is Status.FAIL:
         return _judge_fail(outcome, base, expectation, patch)
     return _judge_promise(_judge_pass(outcome, base), expectation, patch)
+
+
+def _plain(cell: str) -> str:
+    """The cell without the config behind ``@``: a known failure is one of any config."""
+    return cell.partition("@")[0]
+
+
+def _judge_base(outcome: Outcome, known: Sequence[Known]) -> Outcome:
+    """A failure that is known of the base is a WARN with its reason, and never hides another.
+
+    One that no longer happens is a WARN too: the data that declares it is out of date.
+    """
+    reasons = {k.fingerprint: k.reason for k in known}
+    hit = [f for f in outcome.fingerprints if f in reasons]
+    other = [f for f in outcome.fingerprints if f not in reasons]
+    gone = [k for k in known if not k.sometimes and k.fingerprint not in hit]
+    details = {**outcome.details, "known": hit, "gone": [k.fingerprint for k in gone]}
+    if outcome.status is Status.FAIL and (other or not hit):
+        return replace(outcome, owner=Owner.KERNEL, details=details if known else outcome.details)
+    if not hit and not gone:
+        return outcome
+    said = []
+    if hit:
+        why = "; ".join(dict.fromkeys(reasons[f] for f in hit))
+        said.append(f"known on this base: {why}: {outcome.summary}")
+    if gone:
+        said.append(f"a known failure did not happen: {gone[0].fingerprint} ({gone[0].reason})")
+    return replace(
+        outcome, status=Status.WARN, owner=None, summary="; ".join(said), details=details
+    )
 
 
 def _gave_no_verdict(base: Outcome) -> bool:
@@ -177,7 +211,7 @@ def overall(base: Iterable[Outcome], patches: Iterable[Outcome]) -> Status:
         return Status.FAIL
     if any(o.step in (Step.BUILD, Step.BOOT) for o in broken):
         return Status.ERROR
-    if broken or Status.WARN in statuses:
+    if broken or Status.WARN in (statuses or {o.status for o in of_base}):
         return Status.WARN
     ran = statuses | {o.status for o in of_base}
     return Status.PASS if Status.PASS in ran else Status.SKIP

@@ -91,6 +91,7 @@ def prepare(name: str | None, emit: Emit = discard) -> Base:
         version=source.version,
         origin=origin,
         public=source.public and commit == source.commit,
+        known=data.known if untouched or not data.has_baseline else (),
     )
 
 

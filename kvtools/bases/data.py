@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kvtools.errors import BaseError
+from kvtools.model import Known
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -58,7 +59,8 @@ class BaselinePatch:
 @dataclass(frozen=True, slots=True)
 class BaseData:
     """One data file. ``version`` is a pattern for the kernel's version, ``ways`` are in the
-    order in which they are tried, ``remove`` and ``patches`` make the baseline."""
+    order in which they are tried, ``remove`` and ``patches`` make the baseline; ``known`` are
+    failures of the untouched tree."""
 
     name: str
     description: str
@@ -67,6 +69,7 @@ class BaseData:
     ways: tuple[Way, ...]
     remove: tuple[str, ...]
     patches: tuple[BaselinePatch, ...]
+    known: tuple[Known, ...] = ()
 
     @property
     def has_baseline(self) -> bool:
@@ -107,6 +110,7 @@ def read(file: Path) -> BaseData:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BaseError(f"{file}: {error}", fix="see docs/bases.md") from error
     baseline = table.table("baseline")
+    oracle = table.table("oracle")
     data = BaseData(
         name=table.text("name"),
         description=table.text("description"),
@@ -115,8 +119,10 @@ def read(file: Path) -> BaseData:
         ways=tuple(_way(way) for way in table.tables("source")),
         remove=baseline.texts("remove"),
         patches=tuple(_patch(file, name) for name in baseline.texts("patches")),
+        known=tuple(_known(entry) for entry in oracle.tables("known")),
     )
     baseline.end()
+    oracle.end()
     table.end()
     if data.name != file.stem or not NAME.fullmatch(data.name):
         raise BaseError(f"{file}: name is '{data.name}'", fix=f"it must be '{file.stem}'")
@@ -138,6 +144,17 @@ def _patch(file: Path, name: str) -> BaselinePatch:
         return BaselinePatch(name, path.read_bytes())
     except OSError as error:
         raise BaseError(f"{file}: baseline patch {path}: {error.strerror}") from error
+
+
+def _known(table: _Table) -> Known:
+    known = Known(
+        cell=table.text("cell"),
+        fingerprint=table.text("fingerprint"),
+        reason=table.text("reason"),
+        sometimes=table.flag("sometimes"),
+    )
+    table.end()
+    return known
 
 
 def _way(table: _Table) -> Way:

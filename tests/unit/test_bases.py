@@ -106,6 +106,9 @@ def test_the_shipped_bases_are_data_and_one_is_the_default() -> None:
          "name is 'other'; it must be 'fake'"),
         (HEAD.replace("'6\\.1\\.\\d+'", "'('"), "'\\(' is not a pattern"),
         ("name = ", "fake.toml: Invalid"),
+        (HEAD + "[[oracle.known]]\ncell = 'c'\nfingerprint = 'f'\n",
+         r"\[oracle.known\]: 'reason' is missing"),
+        (HEAD + "[oracle]\nunknown = 1\n", "'unknown' is not known|'source'"),
         (HEAD + "[baseline]\npatches = ['gone.patch']\n", "baseline patch .*gone.patch: No such"),
     ],
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from kvtools import verdict
-from kvtools.model import Expectation, Outcome, Owner, Status, Step
+from kvtools.model import Expectation, Known, Outcome, Owner, Status, Step
 
 PASS = Outcome(Step.BOOT, "guest", Status.PASS, 1.0, "booted")
 FAIL = replace(
@@ -133,6 +133,50 @@ def test_new_warnings_warn_and_a_swap_is_seen() -> None:
     assert verdict.judge(base, base, None, 1).status is Status.PASS
 
 
+KNOWN = Known("boot:guest", "splat:f", "it always did")
+
+
+def test_a_known_failure_of_the_base_is_a_warning_with_its_reason() -> None:
+    judged = verdict.judge(FAIL, None, None, 0, [KNOWN])
+    assert (judged.status, judged.owner) == (Status.WARN, None)
+    assert judged.summary == "known on this base: it always did: WARNING in f"
+    assert judged.details["known"] == ["splat:f"]
+    on_debug = replace(FAIL, name="guest@debug")
+    assert verdict.judge(on_debug, None, None, 0, [KNOWN]).status is Status.WARN
+
+
+def test_a_known_failure_hides_no_other_and_no_other_cell() -> None:
+    more = replace(FAIL, fingerprints=("splat:f", "splat:g"))
+    judged = verdict.judge(more, None, None, 0, [KNOWN])
+    assert (judged.status, judged.owner) == (Status.FAIL, Owner.KERNEL)
+    assert judged.details["known"] == ["splat:f"]
+    elsewhere = replace(FAIL, step=Step.SELFTEST, name="vmem.probe")
+    assert verdict.judge(elsewhere, None, None, 0, [KNOWN]).status is Status.FAIL
+    bare = replace(FAIL, fingerprints=())
+    assert verdict.judge(bare, None, None, 0, [KNOWN]).status is Status.FAIL
+
+
+def test_a_known_failure_that_no_longer_happens_is_said() -> None:
+    judged = verdict.judge(PASS, None, None, 0, [KNOWN])
+    assert (judged.status, judged.owner) == (Status.WARN, None)
+    assert judged.summary == "a known failure did not happen: splat:f (it always did)"
+    now_and_then = replace(KNOWN, sometimes=True)
+    assert verdict.judge(PASS, None, None, 0, [now_and_then]) == PASS
+    assert verdict.judge(FAIL, None, None, 0, [now_and_then]).status is Status.WARN
+    other = replace(KNOWN, fingerprint="splat:g", reason="why")
+    both = verdict.judge(FAIL, None, None, 0, [KNOWN, other])
+    assert "known on this base: it always did" in both.summary
+    assert "did not happen: splat:g (why)" in both.summary
+
+
+def test_what_is_known_of_the_base_excuses_no_patch_by_itself() -> None:
+    assert verdict.judge(FAIL, PASS, None, 1, [KNOWN]).status is Status.FAIL
+    judged = verdict.judge(FAIL, FAIL, None, 1, [KNOWN])
+    assert judged.summary.startswith("pre-existing on the base")
+    assert verdict.judge(ERROR, None, None, 0, [KNOWN]) is ERROR
+    assert verdict.judge(SKIP, None, None, 0, [KNOWN]) is SKIP
+
+
 @pytest.mark.parametrize(
     ("base", "patches", "status"),
     [
@@ -145,6 +189,8 @@ def test_new_warnings_warn_and_a_swap_is_seen() -> None:
         ([FAIL], [PASS], Status.ERROR),
         ([replace(FAIL, step=Step.SELFTEST)], [PASS], Status.WARN),
         ([PASS], [], Status.PASS),
+        ([PASS, replace(PASS, status=Status.WARN)], [], Status.WARN),
+        ([replace(PASS, status=Status.WARN)], [PASS], Status.PASS),
         ([SKIP], [SKIP], Status.SKIP),
         ([], [], Status.SKIP),
     ],

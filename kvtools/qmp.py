@@ -167,6 +167,10 @@ class Qmp:
         self.execute("object-add", qom_type="memory-backend-ram", id=backend, size=size)
         self.execute("device_add", driver="pc-dimm", id=name, memdev=backend, node=node)
 
+    def set_reboot(self, action: str) -> None:
+        """What a reset by the guest does: ``reset``, or ``shutdown`` to end QEMU."""
+        self.execute("set-action", reboot=action)
+
     def dump(
         self, path: Path, *, kind: str = "elf", only: tuple[int, int] | None = None
     ) -> None:

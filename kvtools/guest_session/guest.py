@@ -42,6 +42,8 @@ PAUSE_FIRST, PAUSE_LAST = 0.02, 0.3
 STRETCH = {"kvm": 1.0, "tcg": 4.0}
 DUMPS = "dumps"  # the directory for them below a guest's ``out``
 IMAGE = "bzImage"  # a copy in there is for the crash kernel
+# reboot(2), as /sbin/reboot of any init calls it in the end; LINUX_REBOOT_CMD_RESTART
+RESTART = "exec python3 -S -c 'import ctypes; ctypes.CDLL(None).reboot(0x1234567)'"
 CONSOLE_LIMIT = 64 << 20  # bytes: a kernel that prints without end must not fill the disk
 
 
@@ -139,9 +141,16 @@ class Guest:
         return result
 
     def poll(
-        self, read: Callable[[], T], want: Callable[[T], bool], deadline: float
+        self,
+        read: Callable[[], T],
+        want: Callable[[T], bool],
+        deadline: float,
+        pause_at_most: float = PAUSE_LAST,
     ) -> Polled[T]:
-        """Read until ``want`` holds or ``deadline`` seconds (under KVM) are over."""
+        """Read until ``want`` holds or ``deadline`` seconds (under KVM) are over.
+
+        The pauses between two readings double up to ``pause_at_most`` seconds.
+        """
         start = time.monotonic()
         end = start + deadline * self._stretch
         pause = PAUSE_FIRST
@@ -152,7 +161,22 @@ class Guest:
                 return Polled(value, want(value), now - start)
             self.watch()
             time.sleep(min(pause, end - now))
-            pause = min(2 * pause, PAUSE_LAST)
+            pause = min(2 * pause, pause_at_most)
+
+    def reboot(self) -> float:
+        """Have the guest reboot itself; the seconds until its agent greets again.
+
+        vng starts QEMU so that a reset ends it (-no-reboot), which is what shows a guest that
+        resets by itself; it is let through this once.
+        """
+        self.qmp.set_reboot("reset")
+        start = time.monotonic()
+        # Later than the answer, so that the channel is quiet when the port goes.
+        self.sh(f"(sleep 0.5; {RESTART}) >/dev/null 2>&1 &")
+        self.hello = None
+        self._greet()
+        self.qmp.set_reboot("shutdown")
+        return time.monotonic() - start
 
     def meminfo(self) -> dict[str, int]:
         """/proc/meminfo in bytes (in pages where it gives no unit)."""

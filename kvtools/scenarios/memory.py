@@ -15,7 +15,8 @@ from kvtools.errors import UserError
 from kvtools.scenarios.base import GUEST, Guest, Unanswered
 
 PAGE = 4096
-KPF_OFFLINE = 1 << 23  # include/uapi/linux/kernel-page-flags.h
+OFFLINE_BIT = 23  # include/uapi/linux/kernel-page-flags.h
+KPF_OFFLINE = 1 << OFFLINE_BIT
 ENTRY = 8  # bytes in /proc/kpageflags for one page
 SCRIPT = f"sh {shlex.quote(str(GUEST / 'memory.sh'))}"
 
@@ -105,8 +106,14 @@ def shows_offline(guest: Guest) -> bool:
 
 def offline_bytes(guest: Guest, view: View, blocks: Sequence[int]) -> int:
     """How much of those blocks /proc/kpageflags calls offline."""
+    flags = page_flags(guest, view, blocks)
+    return sum(1 for flag in flags if flag & KPF_OFFLINE) * PAGE
+
+
+def page_flags(guest: Guest, view: View, blocks: Sequence[int]) -> array[int]:
+    """/proc/kpageflags of those ascending blocks, one number for each page."""
     if not blocks:
-        return 0
+        return array("Q")
     pages = view.block_size // PAGE
     script = "{ " + " ".join(
         f"dd if=/proc/kpageflags bs=64k iflag=skip_bytes,count_bytes status=none "
@@ -120,8 +127,7 @@ def offline_bytes(guest: Guest, view: View, blocks: Sequence[int]) -> int:
         raise Unanswered("kpageflags", f"unreadable: {result.complaint}") from error
     if len(raw) != len(blocks) * pages * ENTRY:
         raise Unanswered("kpageflags", f"only {len(raw)} bytes for {len(blocks)} blocks")
-    flags = array("Q", raw)  # x86 like the guest: same byte order
-    return sum(1 for flag in flags if flag & KPF_OFFLINE) * PAGE
+    return array("Q", raw)  # x86 like the guest: same byte order
 
 
 def runs(blocks: Sequence[int]) -> list[tuple[int, int]]:
@@ -137,3 +143,40 @@ def runs(blocks: Sequence[int]) -> list[tuple[int, int]]:
         else:
             found.append((block, 1))
     return found
+
+
+# Zones
+
+
+Zones = dict[str, int]
+"""A zone, as ``node.name``, to the pages of it that are ``managed``; empty zones left out."""
+
+
+def zones(guest: Guest, what: str = "managed") -> Zones:
+    """Pages by zone; ``what`` is ``spanned``, ``present`` or ``managed``."""
+    return parse_zones(guest.sh("cat /proc/zoneinfo").text, what)
+
+
+def parse_zones(text: str, what: str) -> Zones:
+    """From /proc/zoneinfo, which says of an empty zone that it spans nothing."""
+    found: Zones = {}
+    name = ""
+    for line in text.splitlines():
+        words = line.replace(",", " ").split()
+        if words[:1] == ["Node"] and "zone" in words:
+            name = f"{words[1]}.{words[-1]}"
+        elif len(words) == 2 and words[0] == what and name and words[1] != "0":
+            found[name] = int(words[1])
+    if not name:
+        raise Unanswered("zones", "the guest's /proc/zoneinfo is empty")
+    return found
+
+
+def pageblock(guest: Guest) -> int:
+    """Bytes of a pageblock, the least that memory is put to use in."""
+    text = guest.sh("head -n 2 /proc/pagetypeinfo").text
+    for line in text.splitlines():
+        name, _, pages = line.partition(":")
+        if name == "Pages per block" and pages.strip().isdigit():
+            return int(pages) * PAGE
+    raise Unanswered("pageblock", "the guest's /proc/pagetypeinfo does not tell")

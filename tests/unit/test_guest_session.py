@@ -109,6 +109,25 @@ def test_a_guest_that_works(fake: Fake) -> None:
     assert running._child.poll() is not None
 
 
+def test_a_guest_that_restarts_greets_again(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.mode = "restart"
+    monkeypatch.setattr(guest, "RESTART", "true")  # the fake runs commands on this machine
+    with fake.guest() as running:
+        assert running.reboot() > 0
+        assert running.hello and running.hello.uptime == 1.25
+        actions = [words for name, words in running.changes if name == "set-action"]
+        assert actions == [{"reboot": "reset"}, {"reboot": "shutdown"}]
+
+
+def test_a_guest_that_does_not_come_again_is_the_kernels_fault(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest, "RESTART", "true")
+    with pytest.raises(KernelFault, match="did not boot within"), fake.guest() as running:
+        monkeypatch.setattr(guest, "BOOT_DEADLINE", 1.0)
+        running.reboot()
+
+
 def test_poll_ends_when_met_and_at_its_deadline(fake: Fake) -> None:
     numbers = iter(range(100))
     with fake.guest() as running:

@@ -82,6 +82,16 @@ def test_plug_dimm(qmp: Qmp, qemu: FakeQemu) -> None:
     ]
 
 
+def test_what_a_reset_does_and_a_dump(qmp: Qmp, qemu: FakeQemu) -> None:
+    qmp.set_reboot("reset")
+    qmp.dump(Path("/out/region.elf"), only=(1 << 32, 1 << 30))
+    assert qemu.seen[-2:] == [
+        ("set-action", {"reboot": "reset"}),
+        ("dump-guest-memory", {"paging": False, "protocol": "file:/out/region.elf",
+                               "format": "elf", "begin": 1 << 32, "length": 1 << 30}),
+    ]  # fmt: skip
+
+
 def test_a_refusal_has_qemus_words(qmp: Qmp) -> None:
     with pytest.raises(QmpRefused, match="has to be multiples of 'block-size'"):
         qmp.set_requested_size("vmem0", 1)

@@ -101,3 +101,6 @@ for line in connection.makefile("r"):
     elif words[0] == "poll":
         head = f"done {words[1]} {done.returncode} {len(done.stdout)} {len(done.stderr)}\n"
         connection.sendall(head.encode() + done.stdout + done.stderr + b"\n")
+        if mode == "restart":
+            console.write("[    0.000000] Linux version 6.1.0\n")
+            threading.Timer(0.2, connection.sendall, (b"hello 1 6.1.0 1.25\n",)).start()

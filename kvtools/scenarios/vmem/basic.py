@@ -12,24 +12,22 @@ from collections.abc import Iterator
 from kvtools import ktap
 from kvtools.model import Status
 from kvtools.qmp import MemoryDevice
-from kvtools.scenarios import machines, memory
+from kvtools.scenarios import memory
 from kvtools.scenarios.base import GUEST, Guest, Scenario, Subtest, subtest
 from kvtools.scenarios.memory import View
+from kvtools.scenarios.vmem import device
 from kvtools.vng import MIB
 
 DEVICE_ID = "0x0018"  # VIRTIO_ID_MEM, 24
-NEEDS = ("VIRTIO_MEM", "MEMORY_HOTPLUG", "MEMORY_HOTREMOVE")
-PLUG_DEADLINE = 10.0
-SETTLE_DEADLINE = 5.0  # MemTotal may follow QEMU's size
 TARGETS = tuple(MIB * mib for mib in (300, 1024, 2048, 640, 4, 128, 0))
 
 
 def _probe(guest: Guest) -> Iterator[Subtest]:
     name = guest.machine.virtio_mem[0].name
     yield _driver(guest)
-    device = guest.qmp.memory_device(name)
+    at = guest.qmp.memory_device(name)
     view = memory.look(guest)
-    start, end = device.address, device.address + device.region
+    start, end = at.address, at.address + at.region
     owners = [r.name for r in view.resources if (r.start, r.end) == (start, end)]
     yield subtest(
         "region",
@@ -39,7 +37,7 @@ def _probe(guest: Guest) -> Iterator[Subtest]:
         else f"/proc/iomem has no entry over the device's region {start:#x}-{end - 1:#x}",
         region=f"{start:#x}-{end - 1:#x}",
     )
-    yield _requested_at_boot(guest, device)
+    yield _requested_at_boot(guest, at)
 
 
 def _driver(guest: Guest) -> Subtest:
@@ -57,56 +55,52 @@ def _driver(guest: Guest) -> Subtest:
     )
 
 
-def _requested_at_boot(guest: Guest, device: MemoryDevice) -> Subtest:
-    wanted = device.requested
-    plugged = guest.poll(lambda: guest.qmp.size(device.name), wanted.__eq__, PLUG_DEADLINE)
+def _requested_at_boot(guest: Guest, at: MemoryDevice) -> Subtest:
+    wanted = at.requested
+    plugged = guest.poll(lambda: guest.qmp.size(at.name), wanted.__eq__, device.PLUG_DEADLINE)
     settled = guest.poll(
-        lambda: memory.look(guest), lambda view: _ram(view, device) >= wanted, SETTLE_DEADLINE
+        lambda: memory.look(guest),
+        lambda view: device.ram(view, at) >= wanted,
+        device.SETTLE_DEADLINE,
     )
     return subtest(
         "requested-at-boot",
         plugged.met and settled.met,
         f"{wanted // MIB} MiB requested before boot: QEMU says {plugged.value // MIB}, the "
-        f"guest's blocks in the region make {_ram(settled.value, device) // MIB}",
+        f"guest's blocks in the region make {device.ram(settled.value, at) // MIB}",
         requested=wanted,
         size=plugged.value,
-        blocks=_ram(settled.value, device),
+        blocks=device.ram(settled.value, at),
     )
 
 
-def _ram(view: View, device: MemoryDevice) -> int:
-    """Bytes of online memory blocks in the device's region."""
-    blocks = view.online_in(device.address, device.address + device.region)
-    return len(blocks) * view.block_size
-
-
 def _resize(guest: Guest) -> Iterator[Subtest]:
-    device = guest.qmp.memory_device(guest.machine.virtio_mem[0].name)
+    at = guest.qmp.memory_device(guest.machine.virtio_mem[0].name)
     empty = memory.look(guest)
     offline_shown = memory.shows_offline(guest)
     size = 0
     for target in TARGETS:
-        step = _resize_to(guest, device, empty, target, f"{size // MIB}M-to-{target // MIB}M")
+        step = _resize_to(guest, at, empty, target, f"{size // MIB}M-to-{target // MIB}M")
         yield step
         if step.figures["size"] != target:
             return  # the next sizes start from this one
         size = target
-        if target % (empty.block_size or device.block_size):
-            yield _offline_pages(guest, device, target, offline_shown)
+        if target % (empty.block_size or at.block_size):
+            yield _offline_pages(guest, at, target, offline_shown)
 
 
 def _resize_to(
-    guest: Guest, device: MemoryDevice, empty: View, target: int, name: str
+    guest: Guest, at: MemoryDevice, empty: View, target: int, name: str
 ) -> Subtest:
-    guest.qmp.set_requested_size(device.name, target)
-    plugged = guest.poll(lambda: guest.qmp.size(device.name), target.__eq__, PLUG_DEADLINE)
+    guest.qmp.set_requested_size(at.name, target)
+    plugged = guest.poll(lambda: guest.qmp.size(at.name), target.__eq__, device.PLUG_DEADLINE)
     settled = guest.poll(
         lambda: memory.look(guest),
-        lambda view: not _disagreement(view, empty, device, target),
-        SETTLE_DEADLINE if plugged.met else 0.0,
+        lambda view: not device.disagreement(view, empty, {at: target}),
+        device.SETTLE_DEADLINE if plugged.met else 0.0,
     )
     view = settled.value
-    wrong = _disagreement(view, empty, device, target)
+    wrong = device.disagreement(view, empty, {at: target})
     if not plugged.met:
         wrong = f"QEMU's size stayed at {plugged.value // MIB} MiB; {wrong}"
     return subtest(
@@ -116,37 +110,20 @@ def _resize_to(
         requested=target,
         size=plugged.value,
         memtotal_delta=view.total - empty.total,
-        blocks=_ram(view, device),
+        blocks=device.ram(view, at),
         seconds=round(plugged.seconds, 3),
     )
 
 
-def _disagreement(view: View, empty: View, device: MemoryDevice, target: int) -> str:
-    """How the guest's memory differs from ``target`` plugged bytes; "" when it does not."""
-    delta = view.total - empty.total
-    if delta != target:
-        return f"MemTotal grew by {delta // 1024} kB over the empty device, not {target // 1024}"
-    blocks = _ram(view, device)
-    start, end = device.address, device.address + device.region
-    if blocks != view.ram_in(start, end):
-        listed = view.ram_in(start, end) // MIB
-        return f"online blocks make {blocks // MIB} MiB, /proc/iomem lists {listed} MiB"
-    if blocks < target or (device.block_size >= view.block_size and blocks != target):
-        return f"online blocks make {blocks // MIB} MiB, {target // MIB} MiB are plugged"
-    if target == 0 and blocks:
-        return f"{blocks // MIB} MiB of blocks are left of an empty device"
-    return ""
-
-
 def _offline_pages(
-    guest: Guest, device: MemoryDevice, target: int, shown: bool
+    guest: Guest, at: MemoryDevice, target: int, shown: bool
 ) -> Subtest:
     """The unplugged rest of online blocks must be PG_offline, page by page."""
     name = f"offline-pages-{target // MIB}M"
     if not shown:
         return Subtest(name, Status.SKIP, memory.NOT_SHOWN)
     view = memory.look(guest)
-    blocks = view.online_in(device.address, device.address + device.region)
+    blocks = view.online_in(at.address, at.address + at.region)
     offline = memory.offline_bytes(guest, view, blocks)
     expected = len(blocks) * view.block_size - target
     return subtest(
@@ -159,23 +136,10 @@ def _offline_pages(
 
 
 def probe() -> Scenario:
-    return Scenario(
-        name="vmem.probe",
-        version=1,
-        needs=NEEDS,
-        machine=machines.load("virtio-mem-at-boot"),
-        deadline=90.0,
-        check=_probe,
-    )
+    return device.scenario("vmem.probe", _probe, "virtio-mem-at-boot", deadline=90.0)
 
 
 def resize() -> Scenario:
-    return Scenario(
-        name="vmem.resize",
-        version=1,
-        needs=NEEDS,
-        machine=machines.load("virtio-mem"),
-        deadline=150.0,
-        check=_resize,
-        files=(memory.FLAGS_SOURCE,),
+    return device.scenario(
+        "vmem.resize", _resize, "virtio-mem", deadline=150.0, files=(memory.FLAGS_SOURCE,)
     )

@@ -5,7 +5,8 @@
     hog.py hold MIB           anonymous memory; no two pages are alike
     hog.py pin MIB STRIDE     one page of every STRIDE KiB of MIB pinned (vmsplice(2) into a
                               pipe), the rest given back
-    hog.py pipe MIB           kernel memory that cannot be moved: pipes full of data
+    hog.py mix MIB MIB        kernel memory that cannot be moved (pipes full of data), and
+                              anonymous memory
     hog.py churn MIB SEED     up to MIB of anonymous memory allocated, compared and freed again
                               and again, in pieces of any size, until the next command
 
@@ -72,9 +73,8 @@ class Pin:
         self.pipes: list[tuple[int, int]] = []
         libc = ctypes.CDLL(None, use_errno=True)
         start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        for offset in range(0, mebibytes * MIB, PAGE):  # all at once: it spreads over the zone
-            self.memory[offset : offset + 8] = offset.to_bytes(8, "little")
         for number, offset in enumerate(self.pages):
+            self.memory[offset : offset + 8] = offset.to_bytes(8, "little")
             if number % self.BUFFERS == 0:
                 self.pipes.append(os.pipe())
             vector = (ctypes.c_size_t * 2)(start + offset, PAGE)
@@ -94,12 +94,13 @@ class Pin:
         ]
 
 
-class Pipe:
-    def __init__(self, mebibytes: int) -> None:
-        files = 2 * mebibytes + 64
+class Mix:
+    def __init__(self, kernel: int, own: int) -> None:
+        files = 2 * kernel + 64
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+        self.own = Hold(own)
         self.pipes = []
-        for number in range(mebibytes):
+        for number in range(kernel):
             ends = os.pipe()
             fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, MIB)
             os.write(ends[1], chunk(number))
@@ -107,7 +108,7 @@ class Pipe:
 
     def wrong(self) -> list[str]:
         """Reads the pipes empty, so it can be asked once."""
-        found = []
+        found = self.own.wrong()
         for number, (end, _) in enumerate(self.pipes):
             held = b""
             while len(held) < MIB and (more := os.read(end, MIB - len(held))):
@@ -134,7 +135,7 @@ class Churn:
         return self.found
 
 
-KINDS = {"hold": Hold, "pin": Pin, "pipe": Pipe, "churn": Churn}
+KINDS = {"hold": Hold, "pin": Pin, "mix": Mix, "churn": Churn}
 
 
 def main() -> None:

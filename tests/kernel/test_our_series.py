@@ -12,7 +12,13 @@ from typing import Any
 import jsonschema
 from harness import ROOT, Run
 
-SCENARIOS = ("vmem.probe", "vmem.resize", "balloon.offline", "kselftest:memory-hotplug")
+SCENARIOS = (
+    "vmem.probe", "vmem.resize", "vmem.granularity", "vmem.partial-section",
+    "vmem.shrink-to-zero", "vmem.flap", "vmem.zone", "vmem.numa", "vmem.reboot",
+    "vmem.stress", "vmem.two-devices", "balloon.offline", "kselftest:memory-hotplug",
+)  # fmt: skip
+KNOWN = ("vmem.pressure", "vmem.pinned")  # the in-tree driver fails them: kbuild/bases
+NOT_IN_TREE = {"vmem.sysfs": "state_control", "vmem.module": "built in"}
 
 
 def test_every_chosen_patch_applies_builds_boots_and_passes(short_path: Run) -> None:
@@ -43,6 +49,13 @@ def test_the_oracle_passes_every_scenario(oracle: Run) -> None:
     statuses = oracle.statuses(0)
     assert {c: statuses[f"selftest:{c}"] for c in SCENARIOS} == dict.fromkeys(SCENARIOS, "PASS")
     assert statuses["boot:guest"] == "PASS"
+    for name in KNOWN:
+        outcome = oracle.outcome(0, f"selftest:{name}")
+        assert outcome["status"] == "WARN", oracle.stdout
+        assert outcome["summary"].startswith("known on this base: "), outcome["summary"]
+    for name, reason in NOT_IN_TREE.items():
+        outcome = oracle.outcome(0, f"selftest:{name}")
+        assert outcome["status"] == "SKIP" and reason in outcome["summary"], outcome
 
 
 def test_what_did_not_change_is_not_run_again(

@@ -15,7 +15,7 @@ from kvtools.vng import MIB
 
 BLOCKS = (1, 2, 3, 7, 4, 5, 0)
 FULL_DEADLINE = 20.0
-USED = 256  # MiB that are in use before all is taken back
+USED = 128  # MiB that are in use before all is taken back
 TWO = ((512, 0), (0, 512), (512, 384), (256, 512), (0, 0))
 
 

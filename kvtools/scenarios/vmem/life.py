@@ -21,7 +21,7 @@ UNLOAD, LOAD = f"rmmod {MODULE}", f"modprobe {MODULE}"
 MODULE_DEADLINE = 15.0
 ROUNDS = 2
 SIZE = 384 * MIB
-HELD = 200  # MiB in use while somebody tries to unload the driver
+HELD = 64  # MiB in use while somebody tries to unload the driver
 
 
 # vmem.module

@@ -15,11 +15,11 @@ from kvtools.scenarios.hog import Hog
 from kvtools.scenarios.vmem import device
 from kvtools.vng import MIB
 
-GROWN = 768 * MIB
+GROWN = 256 * MIB
 SHRINK_DEADLINE = 15.0
-HELD = 700  # MiB of the 1200 that the guest has then
-PINNED = (512, 8 * 1024)  # MiB, and a page in every so many KiB
-PIN_GROWN, PIN_REGROWN = 640 * MIB, 768 * MIB
+HELD = 320  # MiB of the 500 that the small guest has then: more than its boot memory
+PINNED = (256, 8 * 1024)  # MiB, and a page in every so many KiB
+PIN_GROWN, PIN_REGROWN = 384 * MIB, 512 * MIB
 RETRY = 8.0  # seconds on the host's clock; a driver should see within 5 that memory got free
 CHURN = (2, 96)  # hogs, and MiB that each has at most
 STRESS_SECONDS, STRESS_SEED = 8.0, 5150
@@ -66,7 +66,7 @@ def _released(guest: Guest, at: MemoryDevice) -> Subtest:
 
 
 def pressure() -> Scenario:
-    return device.scenario("vmem.pressure", _pressure, "vmem-blocks", deadline=240.0)
+    return device.scenario("vmem.pressure", _pressure, "vmem-small", deadline=240.0)
 
 
 # vmem.pinned

@@ -24,7 +24,7 @@ from kvtools.vng import MIB
 
 STRUCT_PAGE = 64  # bytes on x86-64
 SIZES = (148, 92)  # MiB, rounded down to blocks: both leave a part of a memory block
-PINNED = (512, 24 * 1024)  # MiB, and a page in every so many KiB: leaves holes when shrunk
+PINNED = (256, 24 * 1024)  # MiB, and a page in every so many KiB: leaves holes when shrunk
 
 # ELF64: the program headers are where the header says; QEMU 7.2 does not put them at 64.
 _HEADER = struct.Struct("<16x2HI3QI6H")

@@ -19,8 +19,8 @@ from kvtools.vng import MIB
 
 POLICY = "/sys/devices/system/memory/auto_online_blocks"
 ZONES = (("movable", "online_movable", "Movable"), ("normal", "online_kernel", "Normal"))
-GROWN = 768 * MIB
-UNMOVABLE, MOVABLE = 96, 96  # MiB
+GROWN = 384 * MIB
+UNMOVABLE, MOVABLE = 64, 64  # MiB
 SHRINK_DEADLINE = 10.0
 
 
@@ -42,20 +42,16 @@ def _one(guest: Guest, at: MemoryDevice, name: str, zone: str) -> Iterator[Subte
         f"{grown // MIB} of {GROWN // MIB} MiB came to the zone {zone}",
         grown=grown,
     )
-    hogs = [
-        Hog(guest, "pipe", UNMOVABLE, name="pipes"),
-        Hog(guest, "hold", MOVABLE, name="process"),
-    ]
+    hog = Hog(guest, "mix", UNMOVABLE, MOVABLE)
     guest.qmp.set_requested_size(at.name, start)
     left = device.settle(guest, at, start, SHRINK_DEADLINE)
     back = (start + GROWN - left.size) / GROWN
-    answers = [hog.end() for hog in hogs]
-    intact = all(answer.intact for answer in answers)
+    answer = hog.end()
     yield subtest(
         f"{name}.given-back",
-        left.met and intact and (zone != "Movable" or back == 1),
+        left.met and answer.intact and (zone != "Movable" or back == 1),
         f"{back:.1%} of {GROWN // MIB} MiB given back after {left.seconds:.1f} s"
-        + "".join(f"; {answer.said}" for answer in answers if not answer.intact),
+        + ("" if answer.intact else f"; {answer.said}"),
         share=round(back, 4),
         left=left.size - start,
         seconds=round(left.seconds, 2),

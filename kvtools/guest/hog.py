@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A process that holds memory in a guest, and says whether it is still intact.
 
-    hog.py hold MIB           anonymous memory; no two pages are alike
+    hog.py hold MIB           anonymous memory; no page is like its neighbours
     hog.py pin MIB STRIDE     one page of every STRIDE KiB of MIB pinned (vmsplice(2) into a
                               pipe), the rest given back
     hog.py mix MIB MIB        kernel memory that cannot be moved (pipes full of data), and
@@ -29,15 +29,18 @@ import zlib
 
 MIB = 1 << 20
 PAGE = mmap.PAGESIZE
-STEP = 4099  # odd, so that MIB rotations of a MiB differ
+CHUNK = 64 << 10
+STEP = 4099  # odd: it takes CHUNK chunks until one is like another
 
-base = os.urandom(MIB)
+# Bytes without a pattern. Not from os.urandom(), which waits for entropy in a guest that has
+# just booted, for a minute on a busy host.
+base = (3**331000).to_bytes(CHUNK + 200, "little")[:CHUNK]
 checksum = zlib.crc32(base)
 
 
 def chunk(number: int) -> bytes:
-    """What the MiB of that number holds: the base rotated by a different amount each."""
-    at = number * STEP % MIB
+    """What the chunk of that number holds: the base rotated by a different amount each."""
+    at = number * STEP % CHUNK
     return base[at:] + base[:at]
 
 
@@ -49,16 +52,16 @@ def anonymous(mebibytes: int) -> mmap.mmap:
 
 class Hold:
     def __init__(self, mebibytes: int) -> None:
-        self.size = mebibytes
+        self.chunks = range(mebibytes * MIB // CHUNK)
         self.memory = anonymous(mebibytes)
-        for number in range(mebibytes):
-            self.memory[number * MIB : (number + 1) * MIB] = chunk(number)
+        for number in self.chunks:
+            self.memory[number * CHUNK : (number + 1) * CHUNK] = chunk(number)
 
     def wrong(self) -> list[str]:
         return [
-            f"MiB {number} changed"
-            for number in range(self.size)
-            if self.memory[number * MIB : (number + 1) * MIB] != chunk(number)
+            f"{CHUNK // 1024} KiB at {number * CHUNK:#x} changed"
+            for number in self.chunks
+            if self.memory[number * CHUNK : (number + 1) * CHUNK] != chunk(number)
         ]
 
 
@@ -103,7 +106,8 @@ class Mix:
         for number in range(kernel):
             ends = os.pipe()
             fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, MIB)
-            os.write(ends[1], chunk(number))
+            for _ in range(MIB // CHUNK):
+                os.write(ends[1], chunk(number))
             self.pipes.append(ends)
 
     def wrong(self) -> list[str]:
@@ -113,7 +117,7 @@ class Mix:
             held = b""
             while len(held) < MIB and (more := os.read(end, MIB - len(held))):
                 held += more
-            if held != chunk(number):
+            if held != chunk(number) * (MIB // CHUNK):
                 found.append(f"pipe {number} changed")
         return found
 

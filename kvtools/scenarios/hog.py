@@ -11,7 +11,7 @@ from kvtools.model import Status
 from kvtools.scenarios.base import GUEST, Guest, Unanswered
 
 PROGRAM = f"python3 -S -E {shlex.quote(str(GUEST / 'hog.py'))}"
-FILL_DEADLINE = 40.0
+FILL_DEADLINE = 60.0
 CHECK_DEADLINE = 30.0
 GONE = "# gone"
 

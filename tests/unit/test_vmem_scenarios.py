@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_vmem import BLOCK, FIRST, MIB, FakeVm
 
-from kvtools import scenarios
+from kvtools import ktap, scenarios
 from kvtools.errors import MachineError
 from kvtools.model import Status
 from kvtools.qmp import MemoryDevice
 from kvtools.scenarios import memory
-from kvtools.scenarios.base import Unanswered
+from kvtools.scenarios.base import GUEST, Unanswered
 from kvtools.scenarios.hog import Hog
 from kvtools.scenarios.vmem import device, sections
 from kvtools.scenarios.vmem.exact import granted
@@ -187,3 +189,28 @@ def test_what_a_memory_block_says_is_compared_with_the_promise() -> None:
         {"33": Told(("driver", "1", "online"), good, {"state=offline": "EPERM"})}
     )
     assert problems({"33": Told(good, good, {})})
+
+
+@pytest.mark.parametrize("words", ["hold 2", "pin 4 64", "mix 1 2", "churn 2 7"])
+def test_the_hog_on_this_machine(words: str) -> None:
+    program = GUEST / "hog.py"
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", program, *words.split()],
+        input=b"end\n", capture_output=True, timeout=60, check=True,
+    )  # fmt: skip
+    answer = ktap.parse(done.stdout.decode())
+    assert answer.status is Status.PASS
+    assert [test.name for test in answer.subtests] == ["filled", "end"]
+
+
+def test_a_hog_that_is_killed_has_no_plan() -> None:
+    program = GUEST / "hog.py"
+    with subprocess.Popen(
+        [sys.executable, "-S", "-E", program, "hold", "1"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as child:  # fmt: skip
+        assert child.stdout
+        said = child.stdout.readline() + child.stdout.readline()
+        child.kill()
+        said += child.stdout.read()
+    assert ktap.parse(said.decode()).status is Status.FAIL

@@ -17,6 +17,7 @@ NEEDS = ("VIRTIO_MEM", "MEMORY_HOTPLUG", "MEMORY_HOTREMOVE")
 PLUG_DEADLINE = 10.0
 SETTLE_DEADLINE = 5.0  # MemTotal may follow QEMU's size
 QUIET = 3.0  # seconds on the host's clock without a change: nobody is at work any more
+QUIET_SHARE = 0.75  # of the time to boot, if that is longer: this guest is slow, or starved
 FINE = 0.02  # seconds between two looks at what is timed
 
 LOAD = "[ -e /sys/bus/virtio/drivers/virtio_mem ] || modprobe virtio_mem"
@@ -85,9 +86,11 @@ def settle(
     device: MemoryDevice,
     wanted: int,
     deadline: float = PLUG_DEADLINE,
-    quiet: float = QUIET,
+    least: float = QUIET,
 ) -> Settled:
-    """Wait until ``wanted`` bytes are plugged, or nothing changed for ``quiet`` seconds."""
+    """Wait until ``wanted`` bytes are plugged, or nothing changed for ``least`` seconds, or
+    longer where the guest took long to boot."""
+    quiet = max(least, QUIET_SHARE * guest.boot_seconds)
     start = changed = clock()
     last = guest.qmp.size(device.name)
 

@@ -27,13 +27,9 @@ from kvtools.model import (
 )
 from kvtools.plan import APPLY, GUEST_STEPS, Cell
 from kvtools.request import RowResult, RunRequest, Tree
-from kvtools.sources import code_digest
 from kvtools.steps import apply, build, check, guest
 from kvtools.store import Store, encode, key
 from kvtools.work import Work, fault_of
-
-BUILD_CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py", "headers", "cpp")
-"""Our sources that decide what the outcome of a build is."""
 
 IMAGE = "bzImage"
 """What a build leaves for the guests, see :mod:`kvtools.steps.build`."""
@@ -288,16 +284,7 @@ class _Run:
     def _build(self, row: int, cell: Cell, tree: Tree, *, reuse: bool = True) -> Outcome:
         request = self.request
         config = request.configs[cell.config]
-        touched = {f: list(map(list, r)) for f, r in sorted(tree.touched.items())}
-        outcome_key = key(
-            step="build",
-            version=build.VERSION,
-            tree=tree.tree,
-            config=config.digest,
-            toolchain=request.toolchain.digest,
-            touched=touched,
-            code=code_digest(*BUILD_CODE),
-        )
+        outcome_key = build.outcome_key(tree.tree, config, request.toolchain, tree.touched)
 
         def work(out: Path, tick: Tick) -> Outcome:
             return self._make(cell, tree, out, tick)
@@ -372,14 +359,11 @@ class _Run:
         return found
 
     def _guest_key(self, cell: Cell, tree: Tree, built: Outcome) -> str:
-        request = self._guest_request(cell, tree, built, Path())
-        return key(
-            step=str(cell.step),
-            image=built.details["image_sha256"],
-            modules=built.details.get("modules_sha256", ""),
-            config=self.request.configs[cell.config].digest,
-            emulator=dict(self.request.emulator),
-            inputs=guest.inputs(request),
+        return guest.outcome_key(
+            self._guest_request(cell, tree, built, Path()),
+            built,
+            self.request.configs[cell.config],
+            self.request.emulator,
         )
 
     def _guest_request(

@@ -110,6 +110,17 @@ class Store:
                 continue  # pruned meanwhile, or written by another version
         return None
 
+    def every(self, outcome_key: str) -> list[Outcome]:
+        """All stored outcomes of that key, oldest first: each is a run of its own."""
+        found = []
+        for directory in self._generations(outcome_key):
+            try:
+                data = json.loads((directory / "outcome.json").read_bytes())
+                found.append(replace(decode(data, directory), reused=True))
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # as in get()
+        return found
+
     def put(self, outcome_key: str, outcome: Outcome, directory: Path) -> Outcome:
         """Commit ``directory`` (from :meth:`begin`) as the outcome of that key."""
         self._seal(directory, outcome)

@@ -48,7 +48,7 @@ class Settings:
     """``confidence`` is the probability with which the answer has to be right, also if the
     failure should be flaky; ``most`` bounds the trials; ``skip`` are commits not to try."""
 
-    flakes: Flakes = Flakes()
+    flakes: Flakes = field(default_factory=Flakes)
     confidence: float = 0.99
     reverse: bool = False
     prior: Mapping[str, float] = field(default_factory=dict)

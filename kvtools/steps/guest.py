@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from kvtools import kconfig, scenarios
 from kvtools.dmesg import Kind
 from kvtools.events import Tick, no_tick
 from kvtools.guest_session import DROPPED, GuestRequest, inputs_of, run_cell, skipped
-from kvtools.model import Json, Outcome, Owner, Status
+from kvtools.model import Config, Json, Outcome, Owner, Status
+from kvtools.store import key
 
-__all__ = ["GuestRequest", "inputs", "lacks_dumps", "run"]
+__all__ = ["GuestRequest", "inputs", "lacks_dumps", "outcome_key", "run"]
 
 SLOW = frozenset((Kind.HUNG_TASK, Kind.LOCKUP, Kind.RCU_STALL))
 SILENT = frozenset(("guest:hang", "guest:no-boot", "guest:crash-hang"))
@@ -22,6 +24,20 @@ FIRST = "first-try"
 def inputs(request: GuestRequest) -> Json:
     """What beside image and config the outcome depends on, for its content key."""
     return inputs_of(scenarios.get(request.scenario), request)
+
+
+def outcome_key(
+    request: GuestRequest, built: Outcome, config: Config, emulator: Mapping[str, str]
+) -> str:
+    """The content key of the outcome on that build's image."""
+    return key(
+        step=str(request.step),
+        image=built.details["image_sha256"],
+        modules=built.details.get("modules_sha256", ""),
+        config=config.digest,
+        emulator=dict(emulator),
+        inputs=inputs(request),
+    )
 
 
 def run(request: GuestRequest, tick: Tick = no_tick) -> Outcome:

@@ -21,6 +21,7 @@ from kvtools.checks.request import Built, CheckRequest
 from kvtools.errors import KvtoolsError, MachineError
 from kvtools.events import Emit, Notice, StepEnded, Tick, no_tick
 from kvtools.model import (
+    Base,
     Outcome,
     Status,
     Step,
@@ -44,6 +45,11 @@ class Steps:
     check: Callable[[CheckRequest, Tick], Outcome] = check.run
     build: Callable[[build.BuildRequest, Tick], Outcome] = build.run
     guest: Callable[[guest.GuestRequest, Tick], Outcome] = guest.run
+
+
+def lease_key(base: Base) -> str:
+    """Which worktree and objects are a base's own, see :func:`kvtools.bases.lease`."""
+    return "run-" + re.sub(r"[^A-Za-z0-9.]", "-", base.name).lstrip(".-")
 
 
 def run(
@@ -142,8 +148,7 @@ class _Run:
 
     def _leased(self) -> bases.Lease:
         if self._lease is None:
-            name = re.sub(r"[^A-Za-z0-9.]", "-", self.request.base.name).lstrip(".-")
-            lease = bases.lease(self.request.base, f"run-{name}", self.emit)
+            lease = bases.lease(self.request.base, lease_key(self.request.base), self.emit)
             self._lease = self._stack.enter_context(lease)
         return self._lease
 

@@ -99,12 +99,12 @@ class Search:
     """One search over one history; :meth:`run` once."""
 
     def __init__(self, history: History, tester: Tester, settings: Settings, log: Log,
-                 tell: Callable[[str], None] = lambda text: None,
-                 seen: Callable[[Observation], None] = lambda observation: None) -> None:
+                 tell: Callable[[str], None] = lambda text: None) -> None:
         self.history, self.tester, self.settings = history, tester, settings
         self.posterior = Posterior(history, settings.flakes, reverse=settings.reverse,
                                    prior=settings.prior)
-        self._log, self._tell, self._seen = log, tell, seen
+        self._log, self._tell = log, tell
+        self._seen: Callable[[Observation], None] = lambda observation: None
         self._paid: dict[str, list[Observation]] = {}
         for observation in log.trials:
             self._paid.setdefault(observation.commit, []).append(observation)
@@ -121,6 +121,10 @@ class Search:
         for commit in settings.skip:
             if commit in history:
                 self._skip(commit, "named with --skip")
+
+    def watch(self, seen: Callable[[Observation], None]) -> None:
+        """``seen`` gets every observation once it is weighed."""
+        self._seen = seen
 
     # The whole
 
@@ -353,7 +357,6 @@ class Search:
         answer = self._answer(one)
         shown = replace(one, answer=answer)
         self._trials.append(shown)
-        self._seen(shown)
         if answer in (Answer.FAIL, Answer.PASS):
             self._counted.append(shown)
             self.posterior.add(one.commit, answer)
@@ -364,6 +367,7 @@ class Search:
             self._others[one.commit] = self._others.get(one.commit, 0) + 1
             if self._others[one.commit] >= OTHERS and not self.posterior.trials.get(one.commit):
                 self._skip(one.commit, f"fails in another way: {one.summary}")
+        self._seen(shown)
 
     def _skip(self, commit: str, why: str) -> None:
         self._skipped[commit] = why

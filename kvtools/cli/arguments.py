@@ -10,6 +10,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from kvtools.cli import arguments_bisect
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -59,6 +61,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"kvtools {version('kvtools')}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _test(commands)
+    _bisect(commands)
+    _config(commands)
     _base(commands)
     _shell(commands)
     _runs(commands)
@@ -160,6 +164,22 @@ def _test(commands: Commands) -> None:
         help="compile everything that reads an edited header, whether it can see the edit or not",
     )
     _format_options(command)
+    _run_options(command)
+
+
+def _bisect(commands: Commands) -> None:
+    command = _add(commands, "bisect", "find the first bad patch or commit, flaky or not",
+                   arguments_bisect.EXAMPLES)
+    arguments_bisect.bisect(command)
+    _tree_options(command)
+    _run_options(command)
+
+
+def _config(commands: Commands) -> None:
+    command = _add(commands, "config", "find the config symbols that make a kernel fail",
+                   arguments_bisect.CONFIG_EXAMPLES)
+    arguments_bisect.config(command)
+    _tree_options(command)
     _run_options(command)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from kvtools.cli.arguments import FORMATS
 from kvtools.errors import MachineError, UserError
+from kvtools.model import Json
 
 
 def wanted(arguments: Namespace) -> dict[str, str]:
@@ -29,6 +31,11 @@ def check_writable(name: str | None, option: str) -> None:
         raise UserError(f"{option} {name}: no directory {path.parent}", fix="make it first")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UserError(f"{option} {name} cannot be written", fix="name another file")
+
+
+def dumps(data: Json) -> str:
+    """JSON for a file or a pipe."""
+    return json.dumps(data, indent=1) + "\n"
 
 
 def write(name: str, text: str) -> None:

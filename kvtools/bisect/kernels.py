@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvtools import bases, git, runner
+from kvtools import bases, git, make, runner
 from kvtools.bisect import commands, judge
+from kvtools.bisect.configs import whole
 from kvtools.bisect.costs import BuildCosts
 from kvtools.bisect.observation import Observation, Ready
 from kvtools.bisection import Answer, History
 from kvtools.bisection.spec import Check, Kind
+from kvtools.errors import Interrupted, MachineError, UserError
 from kvtools.events import Emit, StepEnded, Tick
 from kvtools.model import Config, Outcome, Status, Step
 from kvtools.plan import Cell
@@ -26,6 +29,10 @@ from kvtools.work import Work
 
 TRIAL = 20.0
 """Seconds that a guest is guessed to take before one has run."""
+
+
+SETTLE = 300.0
+"""Deadline of olddefconfig, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,29 @@ class Kernels:
     @property
     def worktree(self) -> Path:
         return self._leased().source
+
+    def for_config(self, config: Config) -> Kernels:
+        """Another one for another config, in the same worktree; only this one is closed."""
+        self._leased()
+        other = copy.copy(self)
+        other._config, other._built, other._tree = config, {}, {}
+        return other
+
+    def settle(self, config: Config, commit: str) -> dict[str, str]:
+        """The .config of a commit as olddefconfig leaves it. Raises MachineError."""
+        lease = self._leased()
+        git.checkout(lease.source, commit)
+        out = self._store.begin()
+        try:
+            tree = make.Tree(lease.source, lease.objects / "settle", self._request.toolchain)
+            make.open_objects(tree)
+            made, raw = make.configure(tree, config, deadline=SETTLE, log=out / "settle.log")
+        finally:
+            self._store.discard(out)
+        if made.status != 0:
+            raise UserError(f"{config.name} cannot be configured: "
+                            f"{made.text.strip().splitlines()[-1:] or ['make said nothing']}")
+        return make.final_config(raw)
 
     def _leased(self) -> bases.Lease:
         if self._lease is None:
@@ -231,8 +261,9 @@ class Kernels:
         assert outcome.directory is not None
         lease = self._leased()
         git.checkout(lease.source, commit)
-        env = {"KVTOOLS_SOURCE": str(lease.source), "KVTOOLS_OBJECTS": str(self._objects()),
-               "KVTOOLS_IMAGE": str(outcome.directory / runner.IMAGE), "KVTOOLS_COMMIT": commit}
+        # Not the object directory: it is at the commit that was built last.
+        env = {"KVTOOLS_SOURCE": str(lease.source), "KVTOOLS_BUILD": str(outcome.directory),
+               "KVTOOLS_COMMIT": commit}
 
         def work(out: Path, tick: Tick) -> Outcome:
             return commands.on_host(self._check.text, lease.source, env, out)
@@ -243,3 +274,26 @@ class Kernels:
         return Observation(commit, answers.get(found.status, Answer.ERROR), found.summary,
                            evidence=found.evidence, seconds=found.seconds,
                            log=str(found.directory / (found.log or "")) if found.directory else "")
+
+
+@dataclass
+class ConfigKernels:
+    """One commit under many configs, see :class:`kvtools.bisect.configs.ConfigTester`."""
+
+    kernels: Kernels
+    commit: str
+
+    def settle(self, config: Config) -> dict[str, str]:
+        return self.kernels.settle(config, self.commit)
+
+    def trial(self, config: Config) -> Observation:
+        """The config is settled first, so that equal ones have one key and one build."""
+        final = whole(self.settle(config), config.arch)
+        tester = self.kernels.for_config(final)
+        try:
+            ready = tester.prepare(self.commit)
+            return ready.answer or tester.run(self.commit, 1)[0]
+        except Interrupted:
+            raise
+        except MachineError as error:
+            return Observation(self.commit, Answer.ERROR, str(error))

@@ -298,6 +298,7 @@ class Search:
             good = [one for one in got if one.answer is not Answer.ERROR]
             for one in got:
                 self._log.add(one)
+                self._sources.add(one.source)
                 if one.answer is Answer.ERROR:
                     self._trials.append(one)
                     self._seen(one)
@@ -338,7 +339,7 @@ class Search:
 
     def _fresh(self, found: Iterable[Observation]) -> list[Observation]:
         """Stored trials that have not been counted, each once."""
-        fresh = [one for one in found if one.source not in self._sources]
+        fresh = [one for one in found if not one.source or one.source not in self._sources]
         self._sources.update(one.source for one in fresh)
         return fresh
 

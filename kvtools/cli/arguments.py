@@ -163,6 +163,11 @@ def _test(commands: Commands) -> None:
         action="store_true",
         help="compile everything that reads an edited header, whether it can see the edit or not",
     )
+    command.add_argument(
+        "--bisect-exit",
+        action="store_true",
+        help="exit as git bisect run wants it: 0 good, 1 bad, 125 skip, 128 stop",
+    )
     _format_options(command)
     _run_options(command)
 

@@ -285,3 +285,18 @@ def test_an_empty_range_is_an_error() -> None:
 def test_noise_that_hides_the_failure_is_refused() -> None:
     with pytest.raises(UserError, match="cannot tell them apart"):
         Flakes(noise=0.2, lowest=0.1)
+
+
+def test_simulated_histories_as_often_right_as_stated() -> None:
+    """The quick part of benchmarks/bisect_simulation.py, which does the whole of it."""
+    right = wrong = 0
+    for number, rate in enumerate((0.15, 0.25, 0.35, 0.45, 0.6) * 6):
+        rng = random.Random(number)
+        history = linear(24) if number % 2 else merged(24, rng)
+        tester = Planted(history, name(rng.randint(1, 24)), rate=rate, seed=number, lost=0.05)
+        result = search(tester, Settings())
+        if result.ending is Ending.FOUND and result.first[0].id == tester.first:
+            right += 1
+        else:
+            wrong += 1
+    assert wrong <= 1, f"{right} right"

@@ -48,7 +48,25 @@ def between(repo: Path, new: str, old: Sequence[str], *, first_parent: bool = Fa
         listed = parents.split()[:1] if first_parent else parents.split()
         names = tuple(row for row in files.splitlines() if row)
         found.append(Revision(commit, tuple(listed), subject, names))
-    return found
+    if not paths:
+        return found
+    kept = git(repo, "rev-list", *(["--first-parent"] if first_parent else []),
+               "--end-of-options", new, *(f"^{one}" for one in old), "--", *paths).text.split()
+    return _without_joints(found, set(kept))
+
+
+def _without_joints(found: list[Revision], kept: set[str]) -> list[Revision]:
+    """Leave out the merges that git keeps only to connect what touches the paths."""
+    above: dict[str, tuple[str, ...]] = {}
+    left = []
+    for revision in found:
+        nearest = [p for parent in revision.parents for p in above.get(parent, (parent,))]
+        parents = tuple(dict.fromkeys(nearest))
+        if revision.id in kept:
+            left.append(Revision(revision.id, parents, revision.subject, revision.files))
+        else:
+            above[revision.id] = parents
+    return left
 
 
 def is_ancestor(repo: Path, commit: str, of: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,16 +51,16 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 @pytest.fixture
 def history(fakelinux: Path) -> list[str]:
-    """Base and nine commits; the sixth one breaks: a symbol grows, a warning, a marker."""
+    """Base and five commits; the third one breaks: a symbol grows, a warning, a marker."""
     commits = [git(fakelinux, "rev-parse", "HEAD")]
-    for number in range(1, 10):
-        if number != 6:
+    for number in range(1, 6):
+        if number != 3:
             commits.append(change(fakelinux, number))
             continue
         path = fakelinux / "mm/page_alloc.c"
         path.write_text("char table_of_marks[512];\nstatic void unused_here(void) { }\n"
                         + path.read_text())
-        git(fakelinux, "commit", "-qam", "mm: change 6")
+        git(fakelinux, "commit", "-qam", "mm: change 3")
         commits.append(git(fakelinux, "rev-parse", "HEAD"))
     return commits
 
@@ -68,16 +69,16 @@ def found(out: str) -> list[str]:
     return [first["commit"] for first in json.loads(out)["first"]]
 
 
-@pytest.mark.parametrize("check", ["warning:unused_here", "size:table_of_marks>256",
+@pytest.mark.parametrize("check", ["warning:unused_here",
                                    "cmd@host:! grep -q table_of_marks mm/page_alloc.c"])
 def test_a_range_is_bisected(cli: Cli, history: list[str], fakelinux: Path, tmp_path: Path,
                              check: str) -> None:
-    code, out, err = cli("bisect", f"{history[0]}..{history[9]}", "--tree", fakelinux, "--check",
+    code, out, err = cli("bisect", f"{history[0]}..{history[5]}", "--tree", fakelinux, "--check",
                          check, "--config", tmp_path / "tiny.toml", "--flaky", "no", "--json", "-")
     assert code == 0, err
     data = json.loads(out)
-    assert found(out) == [history[6]]
-    assert data["counted"] <= 2 + 4
+    assert found(out) == [history[3]]
+    assert data["counted"] <= 2 + 3
     assert data["reverted"]["confirms"], data["reverted"]
 
 
@@ -85,28 +86,28 @@ def test_the_log_goes_to_git_bisect_and_comes_back(cli: Cli, history: list[str],
                                                    tmp_path: Path) -> None:
     arguments = ["--tree", fakelinux, "--check", "size:table_of_marks>256", "--no-revert",
                  "--config", tmp_path / "tiny.toml"]
-    code, out, err = cli("bisect", f"{history[0]}..{history[9]}", *arguments, "--log",
+    code, out, err = cli("bisect", f"{history[0]}..{history[5]}", *arguments, "--log",
                          tmp_path / "log")
     assert code == 0, err
-    assert f"first bad commit: {history[6][:12]}" in out
-    assert f'Fixes: {history[6][:12]} ("mm: change 6")' in out
-    assert f"#regzbot introduced: {history[6][:12]}" in out
+    assert f"first bad commit: {history[3][:12]}" in out
+    assert f'Fixes: {history[3][:12]} ("mm: change 3")' in out
+    assert f"#regzbot introduced: {history[3][:12]}" in out
     said = git(fakelinux, "bisect", "replay", str(tmp_path / "log"))
-    assert f"{history[6]} is the first bad commit" in said
+    assert f"{history[3]} is the first bad commit" in said
     theirs = git(fakelinux, "bisect", "log")
     git(fakelinux, "bisect", "reset")
     (tmp_path / "theirs").write_text(theirs + "\n")
     code, out, err = cli("bisect", "--replay", tmp_path / "theirs", "--fresh", *arguments,
                          "--json", "-")
     assert code == 0, err
-    assert found(out) == [history[6]]
+    assert found(out) == [history[3]]
 
 
 def test_the_first_fix(cli: Cli, history: list[str], fakelinux: Path, tmp_path: Path) -> None:
-    git(fakelinux, "revert", "--no-edit", history[6])
+    git(fakelinux, "revert", "--no-edit", history[3])
     fix = git(fakelinux, "rev-parse", "HEAD")
     change(fakelinux, 11, file="init/main.c")
-    code, out, err = cli("bisect", f"{history[8]}..HEAD", "--tree", fakelinux, "--fix", "--check",
+    code, out, err = cli("bisect", f"{history[4]}..HEAD", "--tree", fakelinux, "--fix", "--check",
                          "size:table_of_marks>256", "--config", tmp_path / "tiny.toml",
                          "--json", "-")
     assert code == 0, err
@@ -115,12 +116,12 @@ def test_the_first_fix(cli: Cli, history: list[str], fakelinux: Path, tmp_path: 
 
 def test_ends_the_wrong_way_round_are_told(cli: Cli, history: list[str], fakelinux: Path,
                                            tmp_path: Path) -> None:
-    code, out, err = cli("bisect", f"{history[7]}..{history[9]}", "--tree", fakelinux, "--check",
+    code, out, err = cli("bisect", f"{history[4]}..{history[5]}", "--tree", fakelinux, "--check",
                          "size:table_of_marks>256", "--config", tmp_path / "tiny.toml")
     assert code == 1, err
     assert "the good end is bad" in out
     assert "table_of_marks has" in out
-    code, out, err = cli("bisect", f"{history[0]}..{history[3]}", "--tree", fakelinux, "--check",
+    code, out, err = cli("bisect", f"{history[0]}..{history[2]}", "--tree", fakelinux, "--check",
                          "size:table_of_marks>256", "--config", tmp_path / "tiny.toml")
     assert code == 1, err
     assert "the bad end is good" in out
@@ -152,7 +153,7 @@ def test_a_series_is_bisected_and_a_second_time_costs_nothing(
                  "size:table_of_marks>256", "--config", tmp_path / "tiny.toml"]
     code, out, err = cli("bisect", *arguments, "--json", "-")
     assert code == 0, err
-    assert [f["number"] for f in json.loads(out)["first"]] == [6]
+    assert [f["number"] for f in json.loads(out)["first"]] == [3]
     code, out, err = cli("bisect", *arguments, "--fresh", "--no-revert")
     assert code == 0, err
     assert "of them stored before" in out
@@ -175,3 +176,17 @@ def test_bad_input_is_one_line_and_exit_2(cli: Cli, arguments: list[str], says: 
     assert code == 2, err
     assert says in err
     assert "Traceback" not in err
+
+
+def test_git_bisect_run_is_told_what_it_needs(fakelinux: Path, tmp_path: Path, cli: Cli) -> None:
+    path = fakelinux / "mm/page_alloc.c"
+    whole = path.read_text()
+    for text in ("int a;\n", "int a;\nint b;\n", "int broken(;\n", "int broken(;\nint d;\n"):
+        path.write_text(whole + text)
+        git(fakelinux, "commit", "-qam", text.split("\n")[-2])
+    first = git(fakelinux, "rev-parse", "HEAD~1")
+    git(fakelinux, "bisect", "start", "HEAD", "HEAD~4")
+    command = [sys.executable, "-m", "kvtools", "test", "--tree", ".", "--base", "HEAD", "-q",
+               "--only", "build", "--config", str(tmp_path / "tiny.toml"), "--bisect-exit"]
+    said = git(fakelinux, "bisect", "run", *command)
+    assert f"{first} is the first bad commit" in said

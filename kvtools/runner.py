@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass, replace
@@ -20,17 +19,17 @@ from kvtools.checks.findings import Side
 from kvtools.checks.request import Built, CheckRequest
 from kvtools.errors import KvtoolsError, MachineError
 from kvtools.events import Emit, Notice, StepEnded, Tick, no_tick
-from kvtools.model import (
-    Base,
-    Outcome,
-    Status,
-    Step,
-)
+from kvtools.model import Base, Config, Outcome, Status, Step
 from kvtools.plan import APPLY, GUEST_STEPS, Cell
 from kvtools.request import RowResult, RunRequest, Tree
+from kvtools.sources import code_digest
 from kvtools.steps import apply, build, check, guest
 from kvtools.store import Store, encode, key
+from kvtools.toolchain import Toolchain
 from kvtools.work import Work, fault_of
+
+BUILD_CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py", "headers", "cpp")
+"""Our sources that decide what the outcome of a build is."""
 
 IMAGE = "bzImage"
 """What a build leaves for the guests, see :mod:`kvtools.steps.build`."""
@@ -47,9 +46,18 @@ class Steps:
     guest: Callable[[guest.GuestRequest, Tick], Outcome] = guest.run
 
 
-def lease_key(base: Base) -> str:
-    """Which worktree and objects are a base's own, see :func:`kvtools.bases.lease`."""
-    return "run-" + re.sub(r"[^A-Za-z0-9.]", "-", base.name).lstrip(".-")
+def build_key(tree: str, config: Config, chain: Toolchain,
+              touched: Mapping[str, tuple[tuple[int, int], ...]]) -> str:
+    """The content key of the build of a git tree."""
+    return key(
+        step="build",
+        version=build.VERSION,
+        tree=tree,
+        config=config.digest,
+        toolchain=chain.digest,
+        touched={file: list(map(list, ranges)) for file, ranges in sorted(touched.items())},
+        code=code_digest(*BUILD_CODE),
+    )
 
 
 def run(
@@ -148,7 +156,7 @@ class _Run:
 
     def _leased(self) -> bases.Lease:
         if self._lease is None:
-            lease = bases.lease(self.request.base, lease_key(self.request.base), self.emit)
+            lease = bases.lease(self.request.base, bases.run_key(self.request.base), self.emit)
             self._lease = self._stack.enter_context(lease)
         return self._lease
 
@@ -289,7 +297,7 @@ class _Run:
     def _build(self, row: int, cell: Cell, tree: Tree, *, reuse: bool = True) -> Outcome:
         request = self.request
         config = request.configs[cell.config]
-        outcome_key = build.outcome_key(tree.tree, config, request.toolchain, tree.touched)
+        outcome_key = build_key(tree.tree, config, request.toolchain, tree.touched)
 
         def work(out: Path, tick: Tick) -> Outcome:
             return self._make(cell, tree, out, tick)

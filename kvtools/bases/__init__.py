@@ -14,7 +14,7 @@ from pathlib import Path
 from kvtools import git, paths
 from kvtools.bases import baseline, sources, tree
 from kvtools.bases.data import BaseData, read_all
-from kvtools.bases.jobs import Lease, lease, objects, worktree
+from kvtools.bases.jobs import Lease, lease, objects, run_key, worktree
 from kvtools.bases.kernel import is_kernel_tree
 from kvtools.bases.locks import held
 from kvtools.errors import BaseError
@@ -30,6 +30,7 @@ __all__ = [
     "names",
     "objects",
     "prepare",
+    "run_key",
     "worktree",
 ]
 

@@ -50,6 +50,11 @@ def lease(base: Base, key: str, emit: Emit = discard) -> Iterator[Lease]:
         yield leased
 
 
+def run_key(base: Base) -> str:
+    """The key of the worktree and objects in which a base and series on it are built."""
+    return "run-" + re.sub(r"[^A-Za-z0-9.]", "-", base.name).lstrip(".-")
+
+
 def worktree(base: Base, key: str) -> Path:
     """The worktree of that key, made at ``base.commit`` if it is not there; without a lock."""
     return _worktree(base, _directory(base, key), discard)

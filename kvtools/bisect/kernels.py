@@ -106,7 +106,7 @@ class Kernels:
     def _leased(self) -> bases.Lease:
         if self._lease is None:
             base = self._request.base
-            lease = bases.lease(base, runner.lease_key(base), self._emit)
+            lease = bases.lease(base, bases.run_key(base), self._emit)
             self._lease = self._stack.enter_context(lease)
         return self._lease
 
@@ -157,7 +157,7 @@ class Kernels:
     def _build_key(self, commit: str) -> str:
         if commit not in self._tree:
             tree = git.tree_of(self._request.base.repo, commit)
-            self._tree[commit] = build.outcome_key(
+            self._tree[commit] = runner.build_key(
                 tree, self._config, self._request.toolchain, self._touched(commit))
         return self._tree[commit]
 

@@ -16,8 +16,6 @@ from kvtools import git, headers, kconfig, make, warnings
 from kvtools.errors import MachineError, ToolTimeout
 from kvtools.events import Tick, no_tick
 from kvtools.model import Config, Json, Outcome, Owner, Status, Step
-from kvtools.sources import code_digest
-from kvtools.store import key
 from kvtools.toolchain import Toolchain
 from kvtools.warnings import Diagnostic
 
@@ -26,9 +24,6 @@ VERSION = 1
 
 DEADLINE = 5400.0
 """Seconds for the whole step: a first build takes minutes, on a slow machine an hour."""
-
-CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py", "headers", "cpp")
-"""Our sources that decide what the outcome of a build is."""
 
 LOG = "build.log"
 FRAGMENT = "fragment.config"
@@ -65,20 +60,6 @@ class BuildRequest:
     deadline: float
     out: Path
     header_aware: bool = True
-
-
-def outcome_key(tree: str, config: Config, toolchain: Toolchain,
-                touched: Mapping[str, tuple[tuple[int, int], ...]]) -> str:
-    """The content key of the build of a git tree."""
-    return key(
-        step="build",
-        version=VERSION,
-        tree=tree,
-        config=config.digest,
-        toolchain=toolchain.digest,
-        touched={file: list(map(list, ranges)) for file, ranges in sorted(touched.items())},
-        code=code_digest(*CODE),
-    )
 
 
 def run(request: BuildRequest, tick: Tick = no_tick) -> Outcome:

@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit"))
 
 from bisections import Planted, linear, merged, name
 
-from kvtools.bisect.search import Ending, MemoryLog, Search, Settings
+from kvtools.bisect.search import Ending, MemoryLog, Search
+from kvtools.bisect.settings import Settings
 from kvtools.bisection import Answer, History
 from kvtools.bisection.choice import capacity
 

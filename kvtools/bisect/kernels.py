@@ -114,7 +114,7 @@ class Kernels:
 
     def cost(self, commit: str) -> float:
         trial = sum(self._seconds) / len(self._seconds) if self._seconds else TRIAL
-        if commit in self._built or self._stored_build(commit):
+        if commit in self._built:  # now, or in an earlier run: see known()
             return trial
         return self._costs.between(self._at, commit) + (trial if self._check.boots else 0.0)
 

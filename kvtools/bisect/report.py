@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kvtools.bisect.observation import Observation, encode
-from kvtools.bisect.search import Ending, Result, Settings
+from kvtools.bisect.search import Ending, Result
+from kvtools.bisect.settings import Settings
 from kvtools.bisection import Answer, History, gitlog
 from kvtools.model import Json
 

@@ -9,13 +9,15 @@ from enum import StrEnum
 from typing import Protocol
 
 from kvtools.bisect.observation import Observation, Ready, Tester
-from kvtools.bisection import Answer, Commit, Flakes, History, Posterior, choose
+from kvtools.bisect.settings import Settings
+from kvtools.bisection import Answer, Commit, History, Posterior, choose
 from kvtools.errors import Interrupted, MachineError
 
 ERRORS_IN_A_ROW = 5
 OTHERS = 3
 """So many other failures without an answer, and the commit counts as one that cannot answer."""
-MARGIN = 3.0
+ODDS = 4.6
+"""Natural logarithm of a hundred to one."""
 LOOK_UP = 400
 """Candidates whose stored outcomes are looked up before the search: 20 ms each."""
 
@@ -38,36 +40,12 @@ class Log(Protocol):
 
 @dataclass
 class MemoryLog:
+    """Forgets when the process ends."""
+
     trials: list[Observation] = field(default_factory=list)
 
     def add(self, observation: Observation) -> None:
         self.trials.append(observation)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """``confidence`` is the probability with which the answer has to be right, also if the
-    failure should be flaky; ``most`` bounds the trials; ``skip`` are commits not to try."""
-
-    flakes: Flakes = field(default_factory=Flakes)
-    confidence: float = 0.99
-    reverse: bool = False
-    prior: Mapping[str, float] = field(default_factory=dict)
-    skip: frozenset[str] = frozenset()
-    most: int = 2000
-
-    @property
-    def sure(self) -> float:
-        """The posterior at which to stop.
-
-        The stated confidence is owed for flaky failures taken by themselves, and the spike is
-        the belief that this is none: an error of e among the flaky is (1 - spike) e of all. It is
-        owed at every rate, too, and the posterior keeps it on the average over the rates: a
-        third of e is the margin for those at which it errs more often (simulated, see docs).
-        """
-        if self.flakes.spike == 1:
-            return self.confidence
-        return 1 - (1 - self.confidence) * (1 - self.flakes.spike) / MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +156,11 @@ class Search:
             self._look_at_broken(commit)
         for one in first:  # only now it is known which failure counts
             self._keep(one)
-        for commit in sound:
-            self._count_end(commit)
+        if self.settings.flakes.noise:
+            for commit in sound:
+                self._weigh_end(commit, broken=False)
+            for commit in broken:
+                self._weigh_end(commit, broken=True)
 
     def _look_at_sound(self, commit: str) -> Observation:
         """Once; what fails here already is harmless, unless it is what the other end does."""
@@ -226,27 +207,29 @@ class Search:
             raise Told(Ending.UNDECIDED, f"the end {commit[:12]} cannot be tried: {one.summary}")
         return one
 
-    def _count_end(self, commit: str) -> None:
-        """With noise a sound end has to be shown sound, as far as trials can."""
-        if not self.settings.flakes.noise:
-            return
+    def _weigh_end(self, commit: str, *, broken: bool) -> None:
+        """With noise one trial shows nothing: the rates of both ends have to be told apart."""
         flakes = self.settings.flakes
         counts = {Answer.FAIL: 0, Answer.PASS: 0}
         for one in self._counted:
             if one.commit == commit:
                 counts[one.answer] += 1
-        while sum(counts.values()) < flakes.most_passes:
-            odds = flakes.broken(counts[Answer.FAIL], counts[Answer.PASS]) - flakes.sound(
-                counts[Answer.FAIL], counts[Answer.PASS])
-            if odds > 4.6:  # a hundred to one
-                raise Told(self._wrong_sound(), f"{commit[:12]} fails in {counts[Answer.FAIL]} of "
-                           f"{sum(counts.values())} trials, more than the noise allowed")
-            if odds < -3.0:
+        for _ in range(3 * flakes.most_passes):
+            fails, passes = counts[Answer.FAIL], counts[Answer.PASS]
+            odds = flakes.broken(fails, passes) - flakes.sound(fails, passes)
+            if broken and odds > ODDS:
                 return
+            if (-odds if broken else odds) > ODDS or (not broken and odds < -ODDS / 2):
+                break
             one = self._end_trial(commit)
             self._keep(one)
             if (answer := self._answer(one)) in counts:
                 counts[answer] += 1
+        if not broken and odds <= ODDS:  # not shown to be broken is all that can be asked of it
+            return
+        raise Told(self._wrong_broken() if broken else self._wrong_sound(),
+                   f"{commit[:12]} fails in {counts[Answer.FAIL]} of {sum(counts.values())} "
+                   f"trials, which is {'no more' if broken else 'more'} than the noise")
 
     def _clear_old_end(self) -> None:
         """When the answer is a child of the old end, all hangs on that end being old."""

@@ -17,7 +17,8 @@ from kvtools.bisect.journal import Journal
 from kvtools.bisect.kernels import Kernels
 from kvtools.bisect.observation import Observation, Tester
 from kvtools.bisect.report import Bisection, Reverted, Terms, to_git_log, to_json
-from kvtools.bisect.search import Ending, Log, Result, Search, Settings, Told
+from kvtools.bisect.search import Ending, Log, Result, Search, Told
+from kvtools.bisect.settings import Settings
 from kvtools.bisection import Answer, Flakes, History
 from kvtools.bisection.spec import Check, Kind
 from kvtools.errors import MachineError

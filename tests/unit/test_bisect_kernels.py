@@ -17,7 +17,8 @@ from kvtools import bases, git, plan, runner
 from kvtools.accel import Accel
 from kvtools.bisect import session
 from kvtools.bisect.report import Bisection, Terms
-from kvtools.bisect.search import Ending, Settings
+from kvtools.bisect.search import Ending
+from kvtools.bisect.settings import Settings
 from kvtools.bisection import DETERMINISTIC, Commit, Flakes, History
 from kvtools.bisection.spec import parse
 from kvtools.errors import GuestLost, Interrupted

@@ -18,7 +18,8 @@ from kvtools.bisect import judge, text, timing
 from kvtools.bisect.costs import EVERYTHING, BuildCosts
 from kvtools.bisect.observation import Observation, decode, encode
 from kvtools.bisect.report import Bisection, Reverted, to_git_log, to_json
-from kvtools.bisect.search import Ending, MemoryLog, Search, Settings, Told
+from kvtools.bisect.search import Ending, MemoryLog, Search, Told
+from kvtools.bisect.settings import Settings
 from kvtools.bisection import DETERMINISTIC, Answer, Commit, History, gitlog
 from kvtools.bisection.choice import capacity
 from kvtools.bisection.spec import Check, Kind, parse

@@ -14,7 +14,8 @@ from bisections import Planted, linear, merged, name
 
 from kvtools.bisect.journal import Journal
 from kvtools.bisect.observation import Observation, Ready
-from kvtools.bisect.search import Ending, MemoryLog, Result, Search, Settings
+from kvtools.bisect.search import Ending, MemoryLog, Result, Search
+from kvtools.bisect.settings import Settings
 from kvtools.bisection import DETERMINISTIC, Answer, Flakes, History
 from kvtools.errors import Interrupted, MachineError, UserError
 
@@ -87,6 +88,15 @@ def test_a_check_that_fails_on_good_commits_too_now_and_then() -> None:
                         settings)
         right += found(result) == name(seed + 7)
     assert right >= 9
+
+
+def test_with_noise_the_ends_are_told_apart_by_their_rates() -> None:
+    settings = Settings(flakes=Flakes(spike=0.0, lowest=0.3, noise=0.1))
+    for seed in range(4):
+        none = Planted(linear(16), name(9), rate=0.1, noise=0.1, seed=seed)
+        assert search(none, settings).ending is Ending.NEW_IS_OLD
+        both = Planted(linear(16), name(9), rate=0.7, noise=0.7, seed=seed)
+        assert search(both, settings).ending is Ending.OLD_IS_NEW
 
 
 def test_the_first_fix() -> None:

@@ -19,7 +19,7 @@ from kvtools.checks.findings import Side
 from kvtools.checks.request import Built, CheckRequest
 from kvtools.errors import KvtoolsError, MachineError
 from kvtools.events import Emit, Notice, StepEnded, Tick, no_tick
-from kvtools.model import Base, Config, Outcome, Status, Step
+from kvtools.model import Config, Outcome, Status, Step
 from kvtools.plan import APPLY, GUEST_STEPS, Cell
 from kvtools.request import RowResult, RunRequest, Tree
 from kvtools.sources import code_digest

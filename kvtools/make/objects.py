@@ -18,6 +18,8 @@ from kvtools.toolchain import Toolchain
 _OWNER = ".kvtools-owner"
 _BUSY = ".kvtools-busy"
 _COUNT = ".kvtools-objects"
+STATE = ".kvtools-tree"
+"""Written by kvtools.headers: the commit that all objects were made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,11 @@ def _commands(objects: Path) -> Iterator[tuple[Path, str]]:
 
 
 def begin(tree: Tree) -> None:
-    """Mark that make is at work; :func:`open_objects` mends what is left if it never ends."""
+    """Mark that make is at work; :func:`open_objects` mends what is left if it never ends.
+
+    What the objects are made of is not known from here on (see kvtools.headers).
+    """
+    (tree.objects / STATE).unlink(missing_ok=True)
     (tree.objects / _BUSY).touch()
 
 

@@ -18,12 +18,15 @@ CELLS = {
 }
 
 
+def only(*cells: str) -> list[str]:
+    return [word for cell in cells for word in ("--only", cell)]
+
+
 @pytest.mark.parametrize(("patch", "cell"), CELLS.items(), ids=list(CELLS))
 def test_a_broken_kernel_fails_exactly_its_cell(
     oracle: Run, kvtest: Callable[..., Run], patch: str, cell: str
 ) -> None:
-    # The dump cells see some of these faults as well: tests/kernel/test_dumps.py has their own.
-    run = kvtest(KERNEL / patch, "--base", "oracle", "--only", "boot", "--only", "selftest")
+    run = kvtest(KERNEL / patch, "--base", "oracle", *only(*CELLS.values()))
     assert run.code == 1, run.stdout
     statuses = {c: s for c, s in run.statuses(1).items() if not c.startswith("check:")}
     assert {c for c, s in statuses.items() if s == "FAIL"} == {cell}, run.stdout

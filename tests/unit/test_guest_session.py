@@ -432,7 +432,7 @@ def test_inputs(tmp_path: Path) -> None:
 def test_the_code_that_judges_is_in_the_key() -> None:
     found = {str(path.relative_to(PACKAGE)) for path in files_of(PACKAGE, CODE)}
     assert {"dmesg.py", "ktap.py", "channel.py", "qmp.py", "vng.py"} <= found
-    assert {"guest_session/cell.py", "guest_session/faults.py", "scenarios/vmem.py"} <= found
+    assert {"guest_session/cell.py", "guest_session/faults.py", "scenarios/vmem/load.py"} <= found
     assert all((PACKAGE / name).is_file() and name.endswith(".py") for name in found)
 
 

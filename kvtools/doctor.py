@@ -18,7 +18,7 @@ from kvtools.errors import KvtoolsError
 from kvtools.packages import Package
 
 GIB = 1 << 30
-ROOM_FIRST = 6 * GIB  # a tree and its worktrees 3.5 GB, objects, ccache, modules
+ROOM_FIRST = 8 * GIB  # a tree and its worktrees 5 GB, objects, ccache, modules
 ROOM_LATER = 2 * GIB
 MEMORY_LEAST = 2 * GIB
 MEMORY_GOOD = 4 * GIB  # a guest with a plugged device, and two compilers beside it

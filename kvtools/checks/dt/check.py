@@ -23,6 +23,14 @@ _AT = re.compile(r"^(?:[^\s:]+:\d+(?:\.\d+)?(?:-[\d.]+)?: )+")
 
 
 def check(request: Request) -> Iterator[Said]:
+    seen: set[Said] = set()
+    for said in _said(request):  # a .dtsi says the same with each board that includes it
+        if said not in seen:
+            seen.add(said)
+            yield said
+
+
+def _said(request: Request) -> Iterator[Said]:
     done: set[str] = set()
     for path in request.files:
         if path.endswith(".yaml"):
@@ -91,7 +99,9 @@ def _binding(request: Request, path: str) -> Iterator[Said]:
     said = [line.replace(root, "") for line in done.text.splitlines() if line.strip()]
     heads = [line for line in said if line.startswith(path) or "rror" in line]
     for line in heads:
-        yield Finding("binding", line.removeprefix(f"{path}: "), path, lines=tuple(said[:20]))
+        place = re.match(rf"(?:{re.escape(path)}:(?:(\d+):\d+:)? )?(.*)$", line)
+        assert place is not None
+        yield Finding("binding", place[2], path, int(place[1] or 0), lines=tuple(said[:20]))
     if done.returncode != 0 and not heads:
         yield Finding("binding", "dt-doc-validate refuses it", path, lines=tuple(said[-20:]))
     example = process.run(["dt-extract-example", str(request.at(path))], deadline=_DEADLINE,

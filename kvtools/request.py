@@ -43,7 +43,7 @@ class RunRequest:
     emulator: Mapping[str, str] = field(default_factory=dict)
     reuse: bool = True
     keep: bool = False
-    header_aware: bool = True
+    header_aware: bool = False
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     cores: int = 1

@@ -126,6 +126,8 @@ class _Run:
                 failed = (number, outcome)
             if number in self.request.plan.rows or failed == (number, outcome):
                 self._finish(number, APPLY, outcome)
+            else:
+                self.emit(StepEnded(number, outcome))  # no row of this run, yet it has ended
         return trees
 
     def _apply(self, number: int, parent: Tree) -> Outcome:

@@ -159,9 +159,10 @@ def _test(commands: Commands) -> None:
         "--keep", action="store_true", help="keep the crash dumps of cells that pass, too"
     )
     command.add_argument(
-        "--no-header-aware",
-        action="store_true",
-        help="compile everything that reads an edited header, whether it can see the edit or not",
+        "--header-aware",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="keep objects that cannot see the edit of a header that they read (docs/headers.md)",
     )
     command.add_argument(
         "--bisect-exit",

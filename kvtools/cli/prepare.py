@@ -89,7 +89,7 @@ def prepare(arguments: Namespace, emit: Emit) -> Prepared:
         guests=arguments.guests or guest_slots(cores, memory),
         reuse=not arguments.no_reuse,
         keep=getattr(arguments, "keep", False),
-        header_aware=not getattr(arguments, "no_header_aware", False),
+        header_aware=getattr(arguments, "header_aware", False),
         expectations={e.cell: e for e in chosen.expectations} if chosen else {},
         checks={c.name: c for c in known},
         cores=cores,

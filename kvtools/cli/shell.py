@@ -22,7 +22,7 @@ def run(arguments: Namespace) -> int:
     number = arguments.patch
     arguments.patches = "tip" if number is None else "base" if number == 0 else str(number)
     arguments.config = [arguments.config] if arguments.config else []
-    arguments.only, arguments.no_reuse, arguments.no_header_aware = ["build"], False, False
+    arguments.only, arguments.no_reuse = ["build"], False
     accel = accelerator(arguments.accel)
     with Console(quiet=arguments.quiet) as console:
         prepared = prepare(arguments, console.emit)

@@ -411,3 +411,12 @@ def test_a_config_for_the_tip_leaves_the_other_rows_alone(walk: Any, kernel: Ker
         1: ["apply", "build:guest", "boot:guest"],
         2: ["apply", "build:guest", "boot:guest", "build:late", "boot:late"],
     }
+
+
+def test_what_is_applied_on_the_way_ends_for_whoever_watches(walk: Any) -> None:
+    events: list[Event] = []
+    rows = walk(series(ONE, TWO, THREE), patches="tip", events=events)
+    assert list(rows) == [0, 3]
+    started = {(e.patch, e.cell) for e in events if isinstance(e, StepStarted)}
+    ended = {(e.patch, e.outcome.cell) for e in events if isinstance(e, StepEnded)}
+    assert (1, "apply") in started and started <= ended

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from kvtools.store import Store
+from kvtools.store import Store, locked
 
 
 class Kind(IntEnum):
@@ -67,29 +67,19 @@ def _bases(cache: Path) -> Iterator[Entry]:
         for version in versions:
             jobs = [p for p in (version / "jobs").glob("*") if p.is_dir()]
             for job in jobs:
-                yield Entry(Kind.OBJECTS, job, disk_size(job), _used(job), _locked(job))
+                yield Entry(Kind.OBJECTS, job, disk_size(job), _used(job), _busy(job))
             used = version.stat().st_mtime
-            busy = used == newest or _locked(version) or any(map(_locked, jobs))
+            busy = used == newest or _busy(version) or any(map(_busy, jobs))
             yield Entry(Kind.BASE, version, disk_size(version, leave_out="jobs"), used, busy)
+
+
+def _busy(directory: Path) -> bool:
+    return locked(directory / "lock")
 
 
 def _used(job: Path) -> float:
     marks = [p for p in (job / "lock.pid", job / "lock", job) if p.exists()]
     return marks[0].stat().st_mtime
-
-
-def _locked(directory: Path) -> bool:
-    """Whether another kvtools holds the lock of a worktree or base."""
-    file = directory / "lock"
-    if not file.exists():
-        return False
-    lock = FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
 
 
 def disk_size(directory: Path, leave_out: str = "") -> int:

@@ -73,6 +73,19 @@ def _disk(where: Path) -> Iterator[None]:
         raise MachineError(f"cannot write {where}: {error.strerror}") from error
 
 
+def locked(file: Path) -> bool:
+    """Whether a process holds the lock ``file``."""
+    if not file.exists():
+        return False
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
 class Store:
     """Outcomes and runs under one directory, safe for several processes at once."""
 
@@ -232,16 +245,7 @@ class Store:
 
     def is_running(self, run_id: str) -> bool:
         """Whether a process is at work on that run now."""
-        path = self.root / "runs" / run_id / "lock"
-        if not path.exists():
-            return False
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        lock.release()
-        return False
+        return locked(self.root / "runs" / run_id / "lock")
 
     # What it holds
 

@@ -8,6 +8,7 @@ A device plugs from the start of its region and unplugs from the end. The knobs 
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 from array import array
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from typing import Any
 from kvtools.channel import Hello, Result
 from kvtools.qmp import MemoryDevice
 from kvtools.scenarios.memory import KPF_OFFLINE, PAGE
+from kvtools.vmcore.elfcore import MAGIC
 from kvtools.vng import Machine
 
 MIB = 1 << 20
@@ -54,10 +56,14 @@ class FakeQmp:
     def dump(self, path: Path, *, only: tuple[int, int]) -> None:
         at = next(d for d in self.memory_devices() if d.address == only[0])
         ranges = self.vm.ranges(at)
-        head = struct.pack("<16x2HI3QI6H", 4, 62, 1, 0, 192, 0, 0, 64, 56, len(ranges), 0, 0, 0)
-        table = b"".join(
-            struct.pack("<2I6Q", 1, 0, 0, 0, a, b - a, b - a, 0) for a, b in ranges)
+        head = struct.pack(
+            "<16s2HI3QI6H", MAGIC, 4, 62, 1, 0, 192, 0, 0, 64, 56, len(ranges), 0, 0, 0)
+        offset, table = 4096, b""
+        for first, end in ranges:
+            table += struct.pack("<2I6Q", 1, 0, offset, 0, first, end - first, end - first, 0)
+            offset += end - first
         path.write_bytes(head.ljust(192, b"\0") + table)
+        os.truncate(path, offset)  # a hole: nobody reads the memory
 
 
 @dataclass

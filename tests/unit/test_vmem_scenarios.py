@@ -156,7 +156,7 @@ def test_segments_of_a_dump(tmp_path: Path) -> None:
     assert sections.plugged_ranges(guest, first) == ((FIRST, FIRST + 8 * MIB),)
     assert not list(tmp_path.iterdir())
     (tmp_path / "short.elf").write_bytes(b"\x7fELF")
-    with pytest.raises(MachineError, match=r"short\.elf cannot be read"):
+    with pytest.raises(MachineError, match="not a kdump"):
         sections.segments(tmp_path / "short.elf")
 
 

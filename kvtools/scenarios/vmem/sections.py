@@ -8,28 +8,23 @@ blocks are whole sections; on x86-64 one of 128 MiB.)
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvtools.errors import MachineError
+from kvtools import vmcore
 from kvtools.model import Status
 from kvtools.qmp import MemoryDevice
 from kvtools.scenarios import memory
 from kvtools.scenarios.base import Guest, Scenario, Subtest, subtest
 from kvtools.scenarios.hog import Hog
 from kvtools.scenarios.vmem import device
+from kvtools.vmcore import ElfCore
 from kvtools.vng import MIB
 
 STRUCT_PAGE = 64  # bytes on x86-64
 SIZES = (148, 92)  # MiB, rounded down to blocks: both leave a part of a memory block
 PINNED = (256, 24 * 1024)  # MiB, and a page in every so many KiB: leaves holes when shrunk
-
-# ELF64: the program headers are where the header says; QEMU 7.2 does not put them at 64.
-_HEADER = struct.Struct("<16x2HI3QI6H")
-_SEGMENT = struct.Struct("<2I6Q")
-PT_LOAD = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,24 +143,15 @@ def plugged_ranges(guest: Guest, at: MemoryDevice) -> tuple[tuple[int, int], ...
 
 
 def segments(path: Path) -> tuple[tuple[int, int], ...]:
-    """The physical ranges of an ELF core, neighbours joined. Raises MachineError."""
-    try:
-        with path.open("rb") as file:
-            header = _HEADER.unpack(file.read(_HEADER.size))
-            offset, size, count = header[4], header[8], header[9]
-            file.seek(offset)
-            table = file.read(size * count)
-        loads = [_SEGMENT.unpack_from(table, size * n) for n in range(count)]
-    except (OSError, struct.error) as error:
-        raise MachineError(f"QEMU's dump {path.name} cannot be read: {error}") from error
+    """The physical ranges of an ELF core, neighbours joined. Raises Damaged."""
+    with vmcore.open_dump(path) as dump:
+        loads = sorted((s.start, s.end) for s in dump.segments) if isinstance(dump, ElfCore) else []
     found: list[tuple[int, int]] = []
-    for kind, _, _, _, address, length, *_ in sorted(loads, key=lambda load: load[4]):
-        if kind != PT_LOAD or not length:
-            continue
-        if found and found[-1][1] == address:
-            found[-1] = (found[-1][0], address + length)
-        else:
-            found.append((address, address + length))
+    for start, end in loads:
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        elif end > start:
+            found.append((start, end))
     return tuple(found)
 
 

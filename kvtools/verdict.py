@@ -48,6 +48,8 @@ def judge(
     if outcome.status is Status.SKIP:
         return _judge_skip(outcome, expectation, patch)
     if patch == 0:
+        if early := _too_early(outcome, expectation, patch):
+            return early
         return _judge_base(outcome, [k for k in known if k.cell == _plain(outcome.cell)])
     if outcome.status is Status.FAIL:
         return _judge_fail(outcome, base, expectation, patch)
@@ -126,15 +128,10 @@ def _judge_skip(outcome: Outcome, expectation: Expectation | None, patch: int) -
 def _judge_fail(
     outcome: Outcome, base: Outcome | None, expectation: Expectation | None, patch: int
 ) -> Outcome:
-    due = expectation.from_patch if expectation else None
     worked = base is not None and base.status is Status.PASS
-    if expectation and due is not None and patch < due and _only_subtests(outcome) and not worked:
-        return replace(
-            outcome,
-            status=Status.SKIP,
-            owner=None,
-            summary=f"not before patch {due}: {outcome.summary} ({expectation.reason})",
-        )
+    early = None if worked else _too_early(outcome, expectation, patch)
+    if early is not None:
+        return early
     if base is None:
         return replace(outcome, owner=Owner.PATCH)
     if _gave_no_verdict(base):
@@ -157,6 +154,23 @@ def _judge_fail(
             details=details,
         )
     return replace(outcome, owner=Owner.PATCH, details=details)
+
+
+def _too_early(
+    outcome: Outcome, expectation: Expectation | None, patch: int
+) -> Outcome | None:
+    """The SKIP of a cell that says no before the patch from which on it has to say yes."""
+    due = expectation.from_patch if expectation else None
+    if expectation is None or due is None or patch >= due or outcome.status is not Status.FAIL:
+        return None
+    if not _only_subtests(outcome):
+        return None
+    return replace(
+        outcome,
+        status=Status.SKIP,
+        owner=None,
+        summary=f"not before patch {due}: {outcome.summary} ({expectation.reason})",
+    )
 
 
 def _only_subtests(outcome: Outcome) -> bool:

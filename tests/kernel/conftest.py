@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import LIMIT, ROOT, Run
+from harness import LIMIT, ORACLE, ROOT, Run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,11 +70,11 @@ def kvtest(
 @pytest.fixture(scope="session")
 def oracle(kvtest: Callable[..., Run]) -> Run:
     """The untouched tree with the in-tree driver."""
-    return kvtest("--base", "oracle")
+    return kvtest(*ORACLE)
 
 
 @pytest.fixture(scope="session")
 def short_path(kvtest: Callable[..., Run]) -> Run:
-    """The base, one patch in the middle and the tip of our series."""
+    """The base, one patch in the middle and the tip of our series; headers make no full builds."""
     count = len(list((ROOT / "patches/virtio-mem").glob("[0-9]*.patch"))) - 1
-    return kvtest("--patches", f"{(count + 1) // 2},{count}")
+    return kvtest("--patches", f"{(count + 1) // 2},{count}", "--header-aware")

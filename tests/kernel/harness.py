@@ -8,9 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kvtools import scenarios
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
 LIMIT = 40 * 60.0
+HEAVY = ("vmem.zone",)
+"""140 s on two cores: ``./kv test --base oracle`` has it."""
+
+
+def _oracle() -> tuple[str, ...]:
+    names = [n for n in scenarios.names() if n != "boot" and n not in HEAVY]
+    cells = ["boot", "dump", *(f"selftest:{n}" for n in names if not n.startswith("dump."))]
+    return ("--base", "oracle", *(word for cell in cells for word in ("--only", cell)))
+
+
+ORACLE = _oracle()
+"""The run of the untouched tree that most tests share."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ EDITS = 23
 @pytest.fixture(scope="module")
 def patch_2(kvtest: Callable[..., Run]) -> Run:
     """The base, and the patch that adds to include/linux/page-flags.h."""
-    return kvtest("--patches", "base..2", "--only", "build", "--no-reuse")
+    return kvtest("--patches", "2", "--only", "build", "--header-aware")
 
 
 def test_a_patch_to_a_central_header_compiles_little(patch_2: Run) -> None:

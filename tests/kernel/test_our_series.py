@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-from harness import ROOT, Run
+from harness import ORACLE, ROOT, Run
 
 SCENARIOS = (
     "vmem.probe", "vmem.resize", "vmem.granularity", "vmem.partial-section",
-    "vmem.shrink-to-zero", "vmem.flap", "vmem.zone", "vmem.numa", "vmem.reboot",
+    "vmem.shrink-to-zero", "vmem.flap", "vmem.numa", "vmem.reboot",
     "vmem.stress", "vmem.two-devices", "balloon.offline", "kselftest:memory-hotplug",
 )  # fmt: skip
 KNOWN = ("vmem.pressure", "vmem.pinned")  # the in-tree driver fails them: kbuild/bases
@@ -61,7 +61,7 @@ def test_the_oracle_passes_every_scenario(oracle: Run) -> None:
 def test_what_did_not_change_is_not_run_again(
     oracle: Run, kvtest: Callable[..., Run]
 ) -> None:
-    again = kvtest("--base", "oracle")
+    again = kvtest(*ORACLE)
     assert all(o["reused"] for row in again.data["patches"] for o in row["outcomes"])
     assert again.data["run"]["seconds"] < 10
     assert again.statuses(0) == oracle.statuses(0)

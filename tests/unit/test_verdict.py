@@ -207,3 +207,14 @@ def test_a_promised_cell_that_this_machine_cannot_run_is_not_the_patchs_fault() 
     judged = verdict.judge(lacking, SKIP, promised, 2)
     assert (judged.status, judged.owner) == (Status.ERROR, Owner.USER)
     assert verdict.judge(SKIP, SKIP, promised, 2).status is Status.FAIL
+
+
+def test_the_base_may_say_no_to_what_a_patch_is_to_bring() -> None:
+    said = replace(FAIL, fingerprints=("subtest:value",), summary="no such number")
+    promise = Expectation("boot:guest", 4, "patch 4 brings it")
+    judged = verdict.judge(said, None, promise, 0)
+    assert (judged.status, judged.owner) == (Status.SKIP, None)
+    assert judged.summary == "not before patch 4: no such number (patch 4 brings it)"
+    assert verdict.judge(FAIL, None, promise, 0).status is Status.FAIL, "a splat is no test result"
+    never = replace(promise, from_patch=None)
+    assert verdict.judge(said, None, never, 0).status is Status.FAIL

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from kvtools import process
+from kvtools.checks.declaration import Scope
 from kvtools.checks.enclosing import SUFFIXES, function_of
 from kvtools.checks.findings import (
     Judged,
@@ -89,7 +90,7 @@ def _ask(request: CheckRequest, side: str) -> Side:
     with tempfile.TemporaryDirectory(prefix="kvtools-check-") as scratch:
         try:
             done = process.run(argv(request), deadline=check.deadline, cwd=scratch, stdin=message,
-                               check=False)
+                               check=False, work=True)
         except ToolTimeout:
             return Side(error=f"{check.name} ran past its {check.deadline:.0f} s")
     with (request.out / LOG).open("ab") as log:
@@ -146,7 +147,9 @@ def _judged(request: CheckRequest, begun: float, side: Side, found: Sequence[Jud
     warning = [one for one in new if one.level is Level.WARN]
     counted = [*failing, *warning]
     status = Status.FAIL if failing else Status.WARN if warning else Status.PASS
-    paths = {path for t in request.touched for path in (t.path, t.old) if path}
+    # A series check answers for every patch: what the last one touches says nothing.
+    of_one = request.check.scope is not Scope.SERIES
+    paths = {path for t in request.touched if of_one for path in (t.path, t.old) if path}
     details: dict[str, Json] = {
         "findings": [_as_json(one, paths) for one in found[:MANY]],
         "fixed": [_short(one) for one in fixed[:MANY]],

@@ -146,8 +146,11 @@ def test_what_the_parent_said_already_is_nobodys_fault(tmp_path: Path) -> None:
 
 
 def test_a_finding_in_an_untouched_file_says_so(tmp_path: Path) -> None:
-    warned = run(tmp_path, f"echo '{FINDING}' | sed s/a.c/b.c/")
+    script = f"echo '{FINDING}' | sed s/a.c/b.c/"
+    warned = run(tmp_path, script)
     assert "the patch does not touch" in warned.summary
+    of_series = run(tmp_path, script, TOML.replace('"patch"', '"series"'))
+    assert of_series.status is Status.WARN and "does not touch" not in of_series.summary
 
 
 def test_the_author_overrides_a_level_with_a_reason(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,18 @@ def load(name: str, root: Path) -> Config:
     if not name or not path.is_file():
         raise ConfigError(f"no config {name!r}", fix=f"there are {_known(root)}")
     return _from_toml(path, root)
+
+
+def with_warnings(config: Config, levels: str) -> Config:
+    """``config`` built with ``W=levels`` (scripts/Makefile.extrawarn), another kernel to the store.
+
+    Raises :class:`ConfigError` for levels that kbuild does not know.
+    """
+    if not re.fullmatch(r"[123ce]+", levels):
+        raise ConfigError(f"-W {levels}: no level of make's extra warnings",
+                          fix="use 1, 2, 3, or several as in 12; e makes errors of warnings")
+    digest = hashlib.sha256(f"{config.digest}\0W={levels}".encode()).hexdigest()
+    return replace(config, extra_warnings=levels, digest=digest)
 
 
 def _known(root: Path) -> str:

@@ -203,6 +203,7 @@ class Config:
     ``text`` is the concatenation of the fragments, ``requested`` what has to
     survive (symbol to value as in .config, ``n`` for "is not set"), ``optional``
     the symbols that may be missing with the reason given beside them.
+    ``extra_warnings`` is what make gets as ``W=``, empty for none.
     """
 
     name: str
@@ -212,6 +213,7 @@ class Config:
     requested: Mapping[str, str]
     optional: Mapping[str, str]
     digest: str
+    extra_warnings: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,7 +280,9 @@ class _Run:
 
     def _objects(self, cell: Cell) -> Path:
         """The object directory of a config."""
-        name = f"{cell.config}-{self.request.toolchain.digest[:12]}"
+        levels = self.request.configs[cell.config].extra_warnings
+        variant = f"{cell.config}-W{levels}" if levels else cell.config
+        name = f"{variant}-{self.request.toolchain.digest[:12]}"
         return self._leased().objects / name
 
     def _as_built(self, cell: Cell, built: Outcome | None) -> Built:

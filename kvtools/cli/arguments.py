@@ -145,6 +145,13 @@ def _test(commands: Commands) -> None:
         help="a config of kbuild/configs; may be repeated",
     )
     command.add_argument(
+        "-W",
+        dest="extra_warnings",
+        default="",
+        metavar="LEVEL",
+        help="build with make's W=LEVEL (1, 2, 3); a warning that a patch brings shows as WARN",
+    )
+    command.add_argument(
         "--only",
         action="append",
         default=[],

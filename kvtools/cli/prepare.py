@@ -56,7 +56,9 @@ def prepare(arguments: Namespace, emit: Emit) -> Prepared:
     root = paths.data()
     tree = Path(arguments.tree) if arguments.tree else None
     chosen = _series(arguments, root, tree, emit)
-    loaded, uses = _configs(arguments.config, chosen, root)
+    loaded, uses = _configs(
+        arguments.config, chosen, root, getattr(arguments, "extra_warnings", "")
+    )
     count = len(chosen.patches) if chosen else 0
     wanted = (chosen.scenarios if chosen else ()) or _all_scenarios()
     known = checks.available(_check_folders(chosen)) if count else ()
@@ -128,7 +130,7 @@ def _range_start(source: str | None, chosen: Series | None) -> str | None:
 
 
 def _configs(
-    named: Sequence[str], chosen: Series | None, root: Path
+    named: Sequence[str], chosen: Series | None, root: Path, extra_warnings: str = ""
 ) -> tuple[dict[str, Config], tuple[ConfigUse, ...]]:
     """The configs by name, and what they are for: as the series says; ``named`` for every patch.
 
@@ -140,6 +142,8 @@ def _configs(
     uses = []
     for name in names:
         config = configs.load(name, root)
+        if extra_warnings:
+            config = configs.with_warnings(config, extra_warnings)
         if config.name in loaded:
             raise UserError(f"two configs are called {config.name}", fix=f"rename {name}")
         loaded[config.name] = config

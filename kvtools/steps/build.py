@@ -161,6 +161,8 @@ class _Build:
         return self._request.deadline - (time.monotonic() - self._begun)
 
     def _make(self, targets: Sequence[str], **variables: str) -> make.Made:
+        if self._request.config.extra_warnings:
+            variables["W"] = self._request.config.extra_warnings
         return make.build(self._tree, targets, jobs=self._request.jobs, deadline=self._left(),
                           log=self._log, tick=self._tick, variables=variables)
 
@@ -247,7 +249,8 @@ def reproduce(request: BuildRequest, *, build: bool = True) -> tuple[str, ...]:
         lines += [f"{call} {request.config.target}"]
     lines += [f"cat {FRAGMENT} >> o/.config", f"{call} olddefconfig"]
     if build:
-        lines += [f"{call} -j{request.jobs} {arch.image_target}"]
+        extra = f" W={request.config.extra_warnings}" if request.config.extra_warnings else ""
+        lines += [f"{call}{extra} -j{request.jobs} {arch.image_target}"]
     else:
         lines += ["cat o/.config"]
     return tuple(lines)

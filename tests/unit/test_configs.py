@@ -136,3 +136,16 @@ def test_a_release_that_tells_the_commit_is_refused(root: Path) -> None:
     (root / "kbuild/configs/a.config").write_text("CONFIG_LOCALVERSION_AUTO=y\n")
     with pytest.raises(ConfigError, match="LOCALVERSION_AUTO"):
         configs.load("guest", root)
+
+
+def test_extra_warnings_make_another_kernel_of_the_same_name(root: Path) -> None:
+    plain = configs.load("guest", root)
+    loud = configs.with_warnings(plain, "1")
+    assert (loud.name, loud.extra_warnings, loud.text) == (plain.name, "1", plain.text)
+    assert len({plain.digest, loud.digest, configs.with_warnings(plain, "12").digest}) == 3
+
+
+@pytest.mark.parametrize("levels", ["4", "all", "1 2", "", "-1"])
+def test_a_level_that_kbuild_does_not_know_is_refused(root: Path, levels: str) -> None:
+    with pytest.raises(ConfigError, match="no level"):
+        configs.with_warnings(configs.load("guest", root), levels)

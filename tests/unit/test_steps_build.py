@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kvtools import kconfig, make, toolchain
+from kvtools import configs, kconfig, make, toolchain
 from kvtools.errors import MachineError
 from kvtools.model import Config, Outcome, Owner, Status, Step
 from kvtools.steps import build
@@ -312,3 +312,19 @@ def test_the_reproducer_builds_the_same_image_without_kvtools(run: Run, tmp_path
                    capture_output=True)
     by_hand = (work / "o/arch/x86/boot/bzImage").read_bytes()
     assert hashlib.sha256(by_hand).hexdigest() == image(outcome)
+
+
+def test_extra_warnings_are_those_of_w_1_and_only_then(
+    run: Run, fakelinux: Path, tmp_path: Path
+) -> None:
+    path = fakelinux / "mm/page_alloc.c"
+    path.write_text(path.read_text() + "\nint nobody_declared(void)\n{\n\treturn 1;\n}\n")
+
+    def texts(outcome: Outcome) -> list[str]:
+        assert outcome.status is Status.PASS, outcome.evidence
+        return [w["text"] for w in outcome.details["warnings"]]
+
+    assert not any("nobody_declared" in text for text in texts(run()))
+    loud = run(config=configs.with_warnings(config(), "1"), objects=tmp_path / "loud")
+    assert any("nobody_declared" in text for text in texts(loud)), texts(loud)
+    assert loud.reproduce[-1].endswith(" W=1 -j2 bzImage")

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from kvtools.model import Outcome, Status
 
@@ -13,7 +13,8 @@ from kvtools.model import Outcome, Status
 class RunStarted:
     """``cells`` are the columns of the matrix in order, ``rows`` (number, subject), 0 the base.
 
-    ``left_out`` are the (row, cell) that are not part of the plan.
+    ``left_out`` are the (row, cell) that are not part of the plan; ``since`` the row from which
+    on a cell is promised to pass.
     """
 
     run_id: str
@@ -23,6 +24,7 @@ class RunStarted:
     rows: tuple[tuple[int, str], ...]
     cells: tuple[str, ...]
     left_out: frozenset[tuple[int, str]] = frozenset()
+    since: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,8 @@ class Session:
                 for cell in request.plan.cells
                 if not request.plan.has(row, cell)
             ),
+            since={cell: one.from_patch for cell, one in request.expectations.items()
+                   if one.from_patch is not None},
         )
 
     def _subject(self, number: int) -> str:

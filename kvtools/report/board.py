@@ -123,7 +123,9 @@ class Board:
         long as the same cell on other rows, see :meth:`_usual`.
         """
         low = high = 0.0
-        for _, cell in self.pending():
+        for number, cell in self.pending():
+            if self._is_to_be_skipped(number, cell):
+                continue
             known = self._usual(cell)
             if known is None:
                 return ""
@@ -140,6 +142,12 @@ class Board:
         if high <= CLOSE * low:
             return f"about {short_time((low + high) / 2)} left"
         return f"at most {short_time(high)} left"
+
+    def _is_to_be_skipped(self, number: int, cell: str) -> bool:
+        """Whether it was skipped so far and no promise says that this row is another."""
+        since = self.run.since.get(cell) if self.run else None
+        return since is not None and number < since and not any(
+            c == cell and o.status is not Status.SKIP for (_, c), o in self.outcomes.items())
 
     def _left(self, key: Key, state: Running, now: float) -> float | None:
         """As :meth:`Running.left`, falling back on other rows; None when it has overrun."""

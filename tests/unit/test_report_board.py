@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import reports
 from rich.cells import cell_len
 
@@ -64,6 +66,16 @@ def test_a_skipped_cell_may_yet_be_long() -> None:
     made = board((0, ran(BOOT, 10)), (0, reports.skip(PROBE)), cells=cells)
     assert made.time_left(0.0) == "at most 1m40 left"
     assert board((0, reports.skip(PROBE)), cells=(PROBE,)).time_left(0.0) == ""
+
+
+def test_a_promise_says_for_how_many_rows() -> None:
+    cells = (BOOT, PROBE)
+    made = board((0, ran(BOOT, 10)), (0, reports.skip(PROBE)), cells=cells)
+    assert made.run
+    made.run = replace(made.run, since={PROBE: 5})
+    assert made.time_left(0.0) == "about 55s left"  # 5 * 10 + 0 .. 10 of patch 5
+    made.apply(StepEnded(1, ran(PROBE, 10)), 0.0)
+    assert made.time_left(0.0) == "about 1m30 left"  # it runs, whatever was promised
 
 
 def test_an_overrun_is_a_lower_bound() -> None:

@@ -60,6 +60,15 @@ def size_of(system_map: str, symbol: str) -> int | None:
     return sum(sizes) if sizes else None
 
 
+def of_check(commit: str, outcome: Outcome) -> Observation:
+    """The answer of a check of that commit's patch alone."""
+    if outcome.status is Status.ERROR:
+        return _observation(commit, outcome, Answer.ERROR)
+    failed = outcome.status is Status.FAIL
+    return _observation(commit, outcome, Answer.FAIL if failed else Answer.PASS,
+                        marks=outcome.fingerprints if failed else ())
+
+
 def of_guest(check: Check, commit: str, outcome: Outcome) -> Observation:
     """The answer of a guest."""
     if outcome.status is Status.ERROR:

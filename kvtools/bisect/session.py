@@ -30,7 +30,10 @@ from kvtools.store import Store, replace_file, write_json
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """``marks`` and ``trials`` are those of a log that is replayed; ``text`` is ``--check``."""
+    """``marks`` and ``trials`` are those of a log that is replayed; ``text`` is ``--check``.
+
+    ``tester`` stands in for the kernels that would be built.
+    """
 
     check: Check
     text: str
@@ -43,6 +46,7 @@ class Asked:
     first_parent: bool = False
     paths: tuple[str, ...] = ()
     marks: tuple[tuple[str, str], ...] = ()
+    tester: Tester | None = None
     trials: tuple[tuple[str, Answer, str], ...] = ()
 
     def identity(self, request: RunRequest) -> dict[str, Json]:
@@ -121,7 +125,7 @@ def _search(asked: Asked, kernels: Kernels, journal: Journal,
     def tell(what: str) -> None:
         emit(Notice(what))
 
-    tester: Tester = kernels
+    tester: Tester = asked.tester or kernels
     log: Log = journal
     asked_settings = asked.settings
     if asked.check.kind is Kind.TIME:

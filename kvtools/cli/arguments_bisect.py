@@ -61,7 +61,8 @@ def check(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--check", required=True, metavar="WHAT",
         help="build, warning:TEXT, boot, selftest:NAME[.SUBTEST], dump:NAME, size:SYMBOL>BYTES, "
-        "time:NAME>RATIO, splat:TITLE[@SCENARIO], cmd:COMMAND in the guest, cmd@host:COMMAND")
+        "check:NAME, time:NAME>RATIO, splat:TITLE[@SCENARIO], cmd:COMMAND in the guest, "
+        "cmd@host:COMMAND")
     command.add_argument("--confidence", type=_share, default=0.99, metavar="P",
                          help="how sure the answer has to be (default: 0.99)")
     command.add_argument("--flaky", type=_flaky, default="auto", metavar="auto|no|RATE",

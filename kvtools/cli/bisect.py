@@ -6,12 +6,15 @@ from __future__ import annotations
 import contextlib
 import re
 from argparse import Namespace
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from kvtools import git, plan, runner, scenarios
+from kvtools import checks, git, plan, runner, scenarios
 from kvtools.bisect import session, text
+from kvtools.bisect.checked import Checked
+from kvtools.bisect.observation import Tester
 from kvtools.bisect.report import Bisection, Terms, exit_code, to_git_log, to_json
 from kvtools.bisect.session import Asked
 from kvtools.bisection import DETERMINISTIC, Commit, Flakes, History, gitlog
@@ -21,8 +24,8 @@ from kvtools.cli.write import check_writable, dumps, write
 from kvtools.console import Console, write_result
 from kvtools.errors import UserError
 from kvtools.events import Emit
-from kvtools.model import ConfigUse, Status
-from kvtools.request import RunRequest
+from kvtools.model import ConfigUse, Status, Step
+from kvtools.request import RowResult, RunRequest
 
 SUSPECT = 8.0
 CODE_QUALITY = "gl-code-quality-report.json"
@@ -35,8 +38,12 @@ def run(arguments: Namespace) -> int:
     check = parse_check(arguments.check)
     log = read_replay(arguments)
     with Console(quiet=arguments.quiet) as console:
-        prepared, history = _history(arguments, check, console.emit)
-        asked = _asked(arguments, check, prepared, history, log)
+        tester: Tester | None = None
+        if check.kind is Kind.CHECK:
+            prepared, history, tester = _checked(arguments, check, console.emit)
+        else:
+            prepared, history = _history(arguments, check, console.emit)
+        asked = replace(_asked(arguments, check, prepared, history, log), tester=tester)
         found = session.run(asked, prepared.request, prepared.store, console.emit)
     with contextlib.suppress(BrokenPipeError):
         _show(arguments, found, prepared.request)
@@ -44,13 +51,8 @@ def run(arguments: Namespace) -> int:
 
 
 def parse_check(what: str) -> Check:
-    """Raises UserError, also for what no bisection is needed for."""
-    check = parse(what, scenarios.names())
-    if check.kind is Kind.CHECK:
-        raise UserError(
-            f"{what}: a check compares each patch with its parent, there is nothing to halve",
-            fix=f"kvtools test SERIES --only {what} names every patch at fault")
-    return check
+    """Raises UserError for what is no check."""
+    return parse(what, scenarios.names())
 
 
 def flakes(arguments: Namespace, check: Check) -> Flakes:
@@ -107,6 +109,27 @@ def _history(arguments: Namespace, check: Check, emit: Emit) -> tuple[Prepared, 
     return prepared, _of_range(arguments, prepared.request, ends[2])
 
 
+def _checked(arguments: Namespace, check: Check,
+             emit: Emit) -> tuple[Prepared, History, Checked]:
+    """The history of a series or of a range without merges, every patch of it checked."""
+    if arguments.first_parent or arguments.path or arguments.good or arguments.fix:
+        raise UserError(f"{arguments.check}: a check looks at every patch by itself",
+                        fix="leave out --first-parent, --path, --good and --fix")
+    common = Namespace(**{**vars(arguments), "patches": "all", "only": [arguments.check],
+                          "config": [arguments.config] if arguments.config else []})
+    prepared = prepare(common, emit)
+    declared = prepared.request.checks.get(check.name)
+    if declared is None or declared.scope is checks.Scope.SERIES:
+        raise UserError(f"{arguments.check}: no check of single patches",
+                        fix=f"kvtools test SERIES --only {arguments.check}")
+    arguments.no_revert = True  # a patch that is taken back is no patch to check
+    rows = _rows(prepared, prepared.request.plan, emit)
+    outcomes = {row.tree.commit: o for row in rows if row.tree for o in row.outcomes
+                if (o.step, o.name) == (Step.CHECK, check.name)}
+    history = _linear(prepared.request, rows)
+    return prepared, history, Checked(check, history, outcomes)
+
+
 def _of_series(prepared: Prepared, emit: Emit) -> History:
     """Every patch applied, as ``kvtools test`` does it."""
     request = prepared.request
@@ -114,19 +137,27 @@ def _of_series(prepared: Prepared, emit: Emit) -> History:
         raise UserError("there is no series to bisect", fix="name a SERIES, or GOOD..BAD of a tree")
     config = next(iter(request.configs))
     applying = plan.make(len(request.series.patches), [ConfigUse(config)], (), only=["apply"])
-    with ThreadPoolExecutor(1) as executor:
-        rows = runner.run(replace(request, plan=applying), prepared.store, executor, emit)
+    return _linear(request, _rows(prepared, applying, emit))
+
+
+def _rows(prepared: Prepared, chosen: plan.RunPlan, emit: Emit) -> tuple[RowResult, ...]:
+    request = replace(prepared.request, plan=chosen)
+    with ThreadPoolExecutor(request.guests) as executor:
+        return runner.run(request, prepared.store, executor, emit)
+
+
+def _linear(request: RunRequest, rows: Sequence[RowResult]) -> History:
+    """One commit after the other. Raises UserError when a patch does not apply."""
     parent, commits = request.base.commit, []
     for row in rows:
         if row.number == 0:
             continue
-        bad = [o for o in row.outcomes if o.status is not Status.PASS]
+        bad = [o for o in row.outcomes if o.step is Step.APPLY and o.status is not Status.PASS]
         if bad or row.tree is None:
             raise UserError(f"patch {row.number} does not apply: {bad[0].summary if bad else ''}",
                             fix="rebase the series first")
-        changed = tuple(row.tree.touched)
         commits.append(Commit(row.tree.commit, (parent,), request.patch(row.number).subject,
-                              changed, row.number))
+                              tuple(row.tree.touched), row.number))
         parent = row.tree.commit
     return History(commits, old=(request.base.commit,), new=parent)
 

@@ -12,6 +12,7 @@ from kvtools.bisect.kernels import ConfigKernels, Kernels
 from kvtools.bisect.observation import encode
 from kvtools.bisect.search import Ending
 from kvtools.bisection import Commit, History
+from kvtools.bisection.spec import Kind
 from kvtools.cli.bisect import flakes, parse_check
 from kvtools.cli.prepare import prepare
 from kvtools.cli.write import check_writable, dumps, write
@@ -32,6 +33,9 @@ def run(arguments: Namespace) -> int:
         raise UserError(f"kvtools config {arguments.action} takes {wanted} config"
                         f"{'s' * (wanted > 1)}, not {len(arguments.files)}")
     check = parse_check(arguments.check)
+    if check.kind is Kind.CHECK:
+        raise UserError(f"--check {arguments.check} is of patches, and configs have none",
+                        fix="check what a kernel does: build, boot, selftest:NAME, ...")
     loaded = [configs.load(name, paths.data()) for name in arguments.files]
     bad = loaded[-1]
     with Console(quiet=arguments.quiet) as console:

@@ -168,7 +168,8 @@ def test_a_series_is_bisected_and_a_second_time_costs_nothing(
     (["--check", "selftest:no.such"], "no scenario"),
     (["--check", "size:foo"], "no check"),
     (["--check", "time:boot>0.9"], "above 1"),
-    (["--check", "check:checkpatch"], "kvtools test"),
+    (["--check", "check:checkpatch", "--fix"], "looks at every patch by itself"),
+    (["--check", "check:nothing"], "nothing"),
     (["--check", "build", "--replay", "/no/such/log"], "/no/such/log"),
 ])
 def test_bad_input_is_one_line_and_exit_2(cli: Cli, arguments: list[str], says: str) -> None:
@@ -190,3 +191,26 @@ def test_git_bisect_run_is_told_what_it_needs(fakelinux: Path, tmp_path: Path, c
                "--only", "build", "--config", str(tmp_path / "tiny.toml"), "--bisect-exit"]
     said = git(fakelinux, "bisect", "run", *command)
     assert f"{first} is the first bad commit" in said
+
+
+def test_a_check_names_the_first_patch_that_fails_it(
+    cli: Cli, fakelinux: Path, tmp_path: Path
+) -> None:
+    base = git(fakelinux, "rev-parse", "HEAD")
+    for number in range(1, 6):
+        change(fakelinux, number)
+        if number not in (3, 5):  # those two are not signed off
+            git(fakelinux, "commit", "-q", "--amend", "-s", "--no-edit")
+    third = git(fakelinux, "rev-parse", "HEAD~2")
+    code, out, err = cli("bisect", f"{base}..HEAD", "--tree", fakelinux, "--check", "check:signoff",
+                         "--config", tmp_path / "tiny.toml", "--json", "-")
+    assert code == 0, err
+    data = json.loads(out)
+    assert [first["subject"] for first in data["first"]] == ["mm: change 3"]
+    assert git(fakelinux, "log", "-1", "--format=%s", third) == "mm: change 3"
+    # The near miss: where every patch is signed off the bad end is not bad.
+    code, out, err = cli("bisect", f"{base}..HEAD~3", "--tree", fakelinux, "--check",
+                         "check:signoff", "--config", tmp_path / "tiny.toml", "--json", "-")
+    assert (code, json.loads(out)["ending"]) == (1, "new-is-old"), err
+    code, _, err = cli("bisect", f"{base}..HEAD", "--tree", fakelinux, "--check", "check:unused")
+    assert code == 2 and "no check of single patches" in err, err

@@ -59,6 +59,14 @@ NOT_RUN = Entry("-")
 NO_CELL = Entry("")
 NOT_ON_BASE = (Step.APPLY, Step.CHECK)
 """The base has no such cells: an empty place in its row is no hole."""
+SIGNS = {
+    Status.PASS: "\u2713",
+    Status.WARN: "\u25b2",
+    Status.FAIL: "\u2717",
+    Status.ERROR: "!",
+    Status.SKIP: "\u2013",
+}
+"""In HTML and Markdown beside the word, never instead of it."""
 WORST_FIRST = (Status.FAIL, Status.ERROR, Status.WARN, Status.PASS, Status.SKIP)
 
 

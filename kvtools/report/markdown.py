@@ -15,6 +15,7 @@ from kvtools.model import Outcome, Status
 from kvtools.report.findings import Kind, findings
 from kvtools.report.layout import (
     NOT_ON_BASE,
+    SIGNS,
     by_column,
     columns_of,
     heads,
@@ -33,13 +34,6 @@ from kvtools.report.text import (
     verdict_line,
 )
 
-SIGNS = {
-    Status.PASS: "\u2713",
-    Status.WARN: "\u25b2",
-    Status.FAIL: "\u2717",
-    Status.ERROR: "!",
-    Status.SKIP: "\u2013",
-}
 EVIDENCE_LINES = 40
 MOST_FINDINGS = 50
 MOST_CHARACTERS = 60_000

@@ -18,6 +18,7 @@ from kvtools.report.html.plots import Plot, plots
 from kvtools.report.jsonreport import plain
 from kvtools.report.layout import (
     NOT_ON_BASE,
+    SIGNS,
     WORST_FIRST,
     by_column,
     columns_of,
@@ -37,14 +38,6 @@ from kvtools.report.text import (
 )
 
 LogOf = Callable[[Outcome], str | None]
-SIGNS = {
-    Status.PASS: "\u2713",
-    Status.WARN: "\u25b2",
-    Status.FAIL: "\u2717",
-    Status.ERROR: "!",
-    Status.SKIP: "\u2013",
-}
-"""Beside the word, never instead of it."""
 
 IN_GUEST = (Step.BOOT, Step.SELFTEST, Step.DUMP)
 _SHOWN_APART = frozenset(

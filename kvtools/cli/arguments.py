@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from kvtools.cli import arguments_bisect
+from kvtools.cli import arguments_bisect, arguments_submit
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     _shell(commands)
     _runs(commands)
     _report(commands)
+    _submit(commands)
     _cache(commands)
     _doctor(commands)
     _b4_check(commands)
@@ -265,6 +266,12 @@ def _report(commands: Commands) -> None:
         help="what changed between two runs (or files that --json wrote)",
     )
     _format_options(command)
+
+
+def _submit(commands: Commands) -> None:
+    command = _add(commands, "submit", "prepare a tested series for the mailing list, with b4",
+                   arguments_submit.EXAMPLES)
+    arguments_submit.submit(command, _tree_options)
 
 
 def _cache(commands: Commands) -> None:

@@ -43,16 +43,16 @@ def to_mail(report: RunReport) -> str:
     blocks = [
         wrap(f"{series.title or series.name}{revision}"),
         wrap(verdict_line(report)),
-        _table(report),
+        table(report),
         *(_problem(problem, heads(report.cells)) for problem in grouped_problems(report)),
         [piece for line in skip_lines(report) for piece in wrap(f"skipped: {line}", "  ")],
         [piece for line in series_lines(report) for piece in wrap(line, "  ")],
-        list(_tested(report)),
+        list(tested(report)),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def _table(report: RunReport) -> list[str]:
+def table(report: RunReport) -> list[str]:
     """A line per patch with a column per cell, its head a letter explained below."""
     cells = columns_of(report.cells)
     if not cells:
@@ -106,7 +106,8 @@ def _problem(problem: Problem, names: dict[str, str]) -> list[str]:
     return lines + (wrap(f"  the same on {rows(others)}", "  ") if others else [])
 
 
-def _tested(report: RunReport) -> Iterator[str]:
+def tested(report: RunReport) -> Iterator[str]:
+    """On what, with what and by which command, in lines of a mail."""
     base = report.base
     public = "" if base.public else " (not public)"
     tools = ", ".join(f"{name} {version}" for name, version in report.host.tools.items())

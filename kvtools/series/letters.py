@@ -125,6 +125,8 @@ def _directory(path: Path) -> list[Letter]:
         if len(boxes) > 1:
             raise SeriesError(f"{path} holds {len(boxes)} mailboxes", fix=f"give {path / boxes[0]}")
         return [*_mailbox(path / boxes[0]), *(_own(path / name) for name in patches)]
+    if not any(name.endswith(".patch") for name in patches):  # what b4 send -o writes
+        patches += [name for name in names if name.endswith(".eml")]
     if not patches:
         raise SeriesError(f"{path} has no *.patch files", fix=f"git format-patch -o {path} BASE")
     if len(patches) > LETTER_LIMIT:

@@ -4,18 +4,13 @@
 from __future__ import annotations
 
 import email
-import re
 from collections.abc import Iterator
 from email.utils import getaddresses
 from pathlib import Path
 
-from kvtools import process
+from kvtools import maintainers, process
 from kvtools.checks.message import trailers
 from kvtools.checks.program import Finding, Request, Skip, run
-
-_LINE = re.compile(r"(?P<who>.*?<?(?P<address>[^<>\s]+@[^<>\s]+?)>?)\s+\((?P<role>.*)\)$")
-_HAS_TO = re.compile(r"\b(?:maintainer|supporter)\b")
-_LIST = re.compile(r"\blist\b")
 
 
 def check(request: Request) -> Iterator[Finding]:
@@ -24,20 +19,14 @@ def check(request: Request) -> Iterator[Finding]:
     if not named:
         raise Skip("the mail names no recipients yet")
     named |= {t.address for t in trailers(request.mail.message)}
-    done = process.run(["perl", request.at("scripts/get_maintainer.pl"), "--no-git",
-                        "--no-git-fallback", "--no-rolestats", "--roles", "--no-n", "--email",
-                        str(request.patch)], deadline=50, cwd=request.worktree, check=False)
+    done = process.run([*maintainers.COMMAND, str(request.patch)], deadline=50,
+                       cwd=request.worktree, check=False)
     optional = {str(one).lower() for one in request.options.get("optional", ())}
-    for row in done.text.splitlines():
-        match = _LINE.match(row.strip())
-        if not match or match["address"].lower() in named | optional:
+    for one in maintainers.parse(done.text):
+        if one.address in named | optional or not (one.maintains or one.is_list):
             continue
-        if _HAS_TO.search(match["role"]):
-            yield Finding("MAINTAINER", f"{match['address']} ({match['role']}) is not among the "
-                          "recipients")
-        elif _LIST.search(match["role"]):
-            yield Finding("LIST", f"{match['address']} ({match['role']}) is not among the "
-                          "recipients")
+        rule = "MAINTAINER" if one.maintains else "LIST"
+        yield Finding(rule, f"{one.address} ({one.role}) is not among the recipients")
 
 
 def _named(path: Path) -> set[str]:

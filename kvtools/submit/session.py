@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One preparation, from the stored run to the mails on the disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kvtools import bases, git, plan, process, runner
+from kvtools.errors import MachineError, UserError
+from kvtools.events import Emit, Event, Notice, Progress, StepEnded, StepStarted, Working
+from kvtools.git.command import WRITE
+from kvtools.git.command import git as run_git
+from kvtools.model import ConfigUse, Person, Series, Status, Step
+from kvtools.report import RunReport
+from kvtools.request import RowResult, RunRequest
+from kvtools.store import Store
+from kvtools.submit import gate, letter, recipients, revisions
+from kvtools.submit.branch import Branch
+from kvtools.submit.gate import Applied
+from kvtools.submit.recipients import Recipient
+
+TREE, MAILS, STATE = "tree", "mails", "submit.json"
+CREATION_FACTOR = 80  # patches of a series that is reworked are alike: take them for pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """``previous`` is the last revision as it was sent, ``replies`` a mailbox of answers to it."""
+
+    output: Path
+    sender: Person
+    previous: Series | None = None
+    replies: Path | None = None
+    revision: int | None = None
+    resend: bool = False
+    template: Path | None = None
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was written: the mails with the cover letter first, who gets them, what to know."""
+
+    mails: tuple[Path, ...]
+    recipients: tuple[Recipient, ...]
+    run: str
+    warnings: tuple[str, ...]
+
+
+class Refused(UserError):
+    """The series must not be sent; ``reasons`` say why, a line each."""
+
+    exit_code = 1
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__(f"not prepared, {len(reasons)} reason{'s' * (len(reasons) != 1)}",
+                         fix="mend the patches, or run kvtools test again (what is as it was is "
+                         "taken from the store)")
+        self.reasons = tuple(reasons)
+
+
+def prepare(asked: Asked, request: RunRequest, store: Store, reports: Sequence[RunReport],
+            emit: Emit) -> Made:
+    """Check, write the cover letter, have b4 write the mails, and apply them again.
+
+    ``reports`` are the runs that may serve, oldest first. Raises Refused, and MachineError when
+    a program fails or the mails do not make the tree that was tested.
+    """
+    series = request.series
+    if series is None:
+        raise UserError("there is no series to submit", fix="name a SERIES")
+    patches = applied(request, store, emit)
+    report = gate.matching(reports, patches)
+    if reasons := gate.refusals(report, request.base, patches):
+        raise Refused(reasons)
+    assert report is not None
+    asked.output.mkdir(parents=True, exist_ok=True)
+    if (asked.output / TREE).exists():
+        raise UserError(f"{asked.output} holds a submission", fix="name another --output")
+    named = _recipients(asked, request, patches[-1].commit, emit)
+    branch = Branch.make(asked.output / TREE, _branch_name(series), request.base.repo,
+                         request.base.commit, patches[-1].commit, asked.sender)
+    revision, changes = _revision(asked, request, store, patches, emit)
+    before = asked.previous.change_id if asked.previous else None
+    branch.track(revision=revision, change_id=before or series.change_id, resend=asked.resend)
+    warnings = list(_warnings(request, report))
+    if asked.replies:
+        warnings += _trailers(branch, asked.replies)
+    text = letter.render(series, report, named, revision=revision, changes=changes,
+                         template=asked.template)
+    branch.describe(letter.kept_by_b4(text))
+    emit(Working("writing the mails with b4"))
+    mails = branch.write(asked.output / MAILS)
+    if not branch.applies(mails, request.base.commit, patches[-1].tree):
+        raise MachineError("the mails do not make the tree that was tested",
+                           fix=f"compare {asked.output / MAILS} with the series")
+    emit(Working("writing the mails with b4", done=True))
+    _keep(asked.output, branch, report, named)
+    return Made(mails, tuple(named), report.id, tuple(warnings))
+
+
+def applied(request: RunRequest, store: Store, emit: Emit) -> tuple[Applied, ...]:
+    """Every patch applied as ``kvtools test`` does it. Raises UserError for one that does not."""
+    assert request.series is not None
+    config = next(iter(request.configs))
+    chosen = plan.make(len(request.series.patches), [ConfigUse(config)], (), only=["apply"])
+    what = f"applying {len(request.series.patches)} patches"
+
+    def tell(event: Event) -> None:
+        if not isinstance(event, (StepStarted, StepEnded, Progress)):
+            emit(event)
+
+    emit(Working(what))
+    with ThreadPoolExecutor(1) as executor:
+        rows = runner.run(replace(request, plan=chosen), store, executor, tell)
+    emit(Working(what, done=True))
+    return tuple(_applied(request, row) for row in rows if row.number)
+
+
+def _applied(request: RunRequest, row: RowResult) -> Applied:
+    bad = [o for o in row.outcomes if o.step is Step.APPLY and o.status is not Status.PASS]
+    if bad or row.tree is None:
+        raise UserError(f"patch {row.number} does not apply: {bad[0].summary if bad else ''}",
+                        fix="rebase the series first")
+    return Applied(row.number, request.patch(row.number).subject, row.tree.commit, row.tree.tree)
+
+
+def _recipients(asked: Asked, request: RunRequest, tip: str, emit: Emit) -> list[Recipient]:
+    assert request.series is not None
+    base = request.base
+    what = "asking get_maintainer.pl"
+    with bases.lease(base, bases.run_key(base), emit) as lease:
+        git.checkout(lease.source, tip)
+        emit(Working(what))
+        found = recipients.ask(lease.source, request.series.patches, lambda number: None)
+        emit(Working(what, done=True))
+    known = {one.address for one in found}
+    for words, is_to in ((asked.to, True), (asked.cc, False)):
+        for who in words:
+            address = who.rpartition("<")[2].rstrip(">").lower()
+            if address not in known:
+                found.insert(0, Recipient(who, address, is_to, False, {"named by you": ()}))
+    return sorted(found, key=lambda one: (one.is_list, not one.is_to))
+
+
+def _revision(asked: Asked, request: RunRequest, store: Store, patches: Sequence[Applied],
+              emit: Emit) -> tuple[int, list[str]]:
+    """The number of this revision, and what a draft says of the changes since the last."""
+    assert request.series is not None
+    if asked.previous is None:
+        return asked.revision or request.series.revision, []
+    number = asked.previous.revision + (not asked.resend)
+    try:
+        old = applied(replace(request, series=asked.previous), store, emit)
+    except UserError as error:
+        emit(Notice(f"no range-diff: the last revision does not apply here ({error.message})",
+                    "warning"))
+        return asked.revision or number, []
+    base = request.base.commit
+    text = run_git(request.base.repo, "range-diff", "--no-color",
+                   f"--creation-factor={CREATION_FACTOR}", f"{base}..{old[-1].commit}",
+                   f"{base}..{patches[-1].commit}", deadline=WRITE).text
+    (asked.output / "range-diff.txt").write_text(text, "utf-8")
+    return asked.revision or number, revisions.draft(text)
+
+
+def _warnings(request: RunRequest, report: RunReport) -> list[str]:
+    found = []
+    if not request.base.public:
+        found.append(f"the base {request.base.name} {request.base.version} is not public: nobody "
+                     "can apply this series; rebase it on a tree that others have")
+    for row, outcome in report.outcomes():
+        if row.number and outcome.status is Status.WARN:
+            found.append(f"patch {row.number}: {outcome.cell} WARN: {outcome.summary}")
+    return found
+
+
+def _trailers(branch: Branch, replies: Path) -> list[str]:
+    before = branch.tip
+    said = branch.take_trailers(replies)
+    if branch.tip == before:
+        return [f"{replies} has no trailers for these patches"]
+    return [row.strip() for row in said.splitlines() if row.strip().startswith("+ ")]
+
+
+def _branch_name(series: Series) -> str:
+    kept = "".join(c if c.isalnum() else "-" for c in series.name.lower()).strip("-")
+    return kept or "series"
+
+
+def _keep(output: Path, branch: Branch, report: RunReport, named: Sequence[Recipient]) -> None:
+    lines = []
+    for one in named:
+        why = "; ".join(role + (f" (patch {', '.join(map(str, numbers))})" if numbers else "")
+                        for role, numbers in one.reasons.items())
+        lines.append(f"{'To' if one.is_to else 'Cc'}: {one.who}\n    {why}\n")
+    (output / "recipients.txt").write_text("".join(lines), "utf-8")
+    state = {"tip": branch.tip, "run": report.id, "public": report.base.public,
+             "base": f"{report.base.name} {report.base.version}"}
+    (output / STATE).write_text(json.dumps(state, indent=1), "utf-8")
+
+
+def reopened(output: Path) -> tuple[Branch, dict[str, str]]:
+    """What :func:`prepare` left. Raises UserError when it is not there or was changed since."""
+    try:
+        state = json.loads((output / STATE).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{output} holds no submission ({error})",
+                        fix="kvtools submit prepare --output DIR makes one") from error
+    branch = Branch.at(output / TREE)
+    if branch.tip != state["tip"]:
+        raise UserError(f"the patches in {output / TREE} changed after they were checked",
+                        fix="change the series, test it and prepare it again")
+    return branch, state
+
+
+def sender(first: Person) -> Person:
+    """The user as git knows them here, else the author of the first patch."""
+    words = [process.run(["git", "config", "--get", f"user.{key}"], deadline=30, check=False)
+             .text.strip() for key in ("name", "email")]
+    return Person(*words) if all(words) else first

@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     _runs(commands)
     _report(commands)
     _submit(commands)
+    _review(commands)
     _cache(commands)
     _doctor(commands)
     _b4_check(commands)
@@ -132,6 +133,10 @@ def _test(commands: Commands) -> None:
         "message-id (default: patches/virtio-mem, or no series when only a base is named)",
     )
     _tree_options(command)
+    _test_options(command)
+
+
+def _test_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--patches",
         default="all",
@@ -272,6 +277,14 @@ def _submit(commands: Commands) -> None:
     command = _add(commands, "submit", "prepare a tested series for the mailing list, with b4",
                    arguments_submit.EXAMPLES)
     arguments_submit.submit(command, _tree_options)
+
+
+def _review(commands: Commands) -> None:
+    command = _add(commands, "review", "test someone's series and write the replies to it",
+                   arguments_submit.REVIEW_EXAMPLES)
+    arguments_submit.review(command)
+    _tree_options(command)
+    _test_options(command)
 
 
 def _cache(commands: Commands) -> None:

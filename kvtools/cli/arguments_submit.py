@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The arguments of ``kvtools submit``."""
+"""The arguments of ``kvtools submit`` and ``kvtools review``."""
 
 from __future__ import annotations
 
@@ -21,6 +21,31 @@ A template for --template is a jinja2 file that makes the text of the cover lett
 subject, then the body, then To: and Cc: lines. It is given title, summary, revision, changes,
 table, tested, verdict, base, public, to and cc; kvtools/submit/cover.txt is the one in use.
 """
+
+
+REVIEW_EXAMPLES = """\
+examples:
+  kvtools review thread.mbox --output replies/        on whatever base it applies to
+  kvtools review 20180523151151.6730-1-david@redhat.com --output replies/ --tree ~/linux
+  kvtools review thread.mbox --output replies/ --run 20261125-114120   without testing again
+
+Nothing is sent: the replies are files for a mail program.
+exit status: as kvtools test
+"""
+
+
+def review(command: argparse.ArgumentParser) -> None:
+    """What kvtools test has not."""
+    command.add_argument("series", metavar="SOURCE",
+                         help="as for kvtools test; replies thread to mails with a Message-ID")
+    command.add_argument("--output", required=True, metavar="DIR",
+                         help="where the replies go, as *.eml and as replies.mbox")
+    command.add_argument("--candidate", action="append", default=[], metavar="BASE",
+                         help="a base to try; may be repeated (default: those that are prepared)")
+    command.add_argument("--run", dest="run_id", metavar="RUN",
+                         help="write the replies from this stored run, test nothing")
+    command.add_argument("--tested-by", action="store_true",
+                         help="offer a Tested-by when every patch passed in a guest")
 
 
 def submit(command: argparse.ArgumentParser,

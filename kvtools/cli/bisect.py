@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from kvtools import checks, git, plan, runner, scenarios
+from kvtools import applying, checks, git, plan, runner, scenarios
 from kvtools.bisect import session, text
 from kvtools.bisect.checked import Checked
 from kvtools.bisect.observation import Tester
@@ -24,7 +24,7 @@ from kvtools.cli.write import check_writable, dumps, write
 from kvtools.console import Console, write_result
 from kvtools.errors import UserError
 from kvtools.events import Emit
-from kvtools.model import ConfigUse, Status, Step
+from kvtools.model import Step
 from kvtools.request import RowResult, RunRequest
 
 SUSPECT = 8.0
@@ -135,9 +135,7 @@ def _of_series(prepared: Prepared, emit: Emit) -> History:
     request = prepared.request
     if request.series is None:
         raise UserError("there is no series to bisect", fix="name a SERIES, or GOOD..BAD of a tree")
-    config = next(iter(request.configs))
-    applying = plan.make(len(request.series.patches), [ConfigUse(config)], (), only=["apply"])
-    return _linear(request, _rows(prepared, applying, emit))
+    return _linear(request, applying.rows(request, prepared.store, emit))
 
 
 def _rows(prepared: Prepared, chosen: plan.RunPlan, emit: Emit) -> tuple[RowResult, ...]:
@@ -149,13 +147,8 @@ def _rows(prepared: Prepared, chosen: plan.RunPlan, emit: Emit) -> tuple[RowResu
 def _linear(request: RunRequest, rows: Sequence[RowResult]) -> History:
     """One commit after the other. Raises UserError when a patch does not apply."""
     parent, commits = request.base.commit, []
-    for row in rows:
-        if row.number == 0:
-            continue
-        bad = [o for o in row.outcomes if o.step is Step.APPLY and o.status is not Status.PASS]
-        if bad or row.tree is None:
-            raise UserError(f"patch {row.number} does not apply: {bad[0].summary if bad else ''}",
-                            fix="rebase the series first")
+    for row in applying.must_apply(tuple(row for row in rows if row.number)):
+        assert row.tree is not None
         commits.append(Commit(row.tree.commit, (parent,), request.patch(row.number).subject,
                               tuple(row.tree.touched), row.number))
         parent = row.tree.commit

@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from kvtools import series, session
+from kvtools import git, series, session
 from kvtools.cli.prepare import prepare
 from kvtools.console import Console, write_result
 from kvtools.errors import UserError
@@ -59,7 +59,7 @@ def _asked(arguments: Namespace, first: Person, emit: Emit) -> submission.Asked:
         raise UserError(f"--replies {replies}: no such mailbox", fix="b4 mbox saves a thread")
     template = Path(arguments.template) if arguments.template else None
     return submission.Asked(
-        output=Path(arguments.output), sender=submission.sender(first), previous=previous,
+        output=Path(arguments.output), sender=git.identity() or first, previous=previous,
         replies=replies, revision=arguments.reroll, resend=arguments.resend, template=template,
         to=tuple(arguments.to), cc=tuple(arguments.cc))
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The git binary: reading trees, worktrees of our own, applying patches.
 
-Nothing here follows the user's or the system's git configuration, runs a hook, or writes
-into a repository that is not ours: :func:`borrow` makes one that reads another's objects.
+Nothing here but :func:`identity` follows the user's or the system's git configuration, runs
+a hook, or writes into a repository that is not ours: :func:`borrow` makes one that reads
+another's objects.
 """
 
 from kvtools.git.apply import Applied, Conflict, am
@@ -17,6 +18,7 @@ from kvtools.git.history import (
     touched_files,
     touched_lines,
 )
+from kvtools.git.identity import identity
 from kvtools.git.ranges import Revision, between, described, is_ancestor, merge_bases, revert
 from kvtools.git.repository import (
     archive,
@@ -51,6 +53,7 @@ __all__ = [
     "diff_of",
     "environment",
     "format_patches",
+    "identity",
     "init",
     "is_ancestor",
     "is_repository",

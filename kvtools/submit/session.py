@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kvtools import bases, git, plan, process, runner
+from kvtools import applying, bases, git
 from kvtools.errors import MachineError, UserError
-from kvtools.events import Emit, Event, Notice, Progress, StepEnded, StepStarted, Working
+from kvtools.events import Emit, Notice, Working
 from kvtools.git.command import WRITE
 from kvtools.git.command import git as run_git
-from kvtools.model import ConfigUse, Person, Series, Status, Step
+from kvtools.model import Person, Series, Status
 from kvtools.report import RunReport
-from kvtools.request import RowResult, RunRequest
+from kvtools.request import RunRequest
 from kvtools.store import Store
 from kvtools.submit import gate, letter, recipients, revisions
 from kvtools.submit.branch import Branch
@@ -105,29 +104,13 @@ def prepare(asked: Asked, request: RunRequest, store: Store, reports: Sequence[R
 
 
 def applied(request: RunRequest, store: Store, emit: Emit) -> tuple[Applied, ...]:
-    """Every patch applied as ``kvtools test`` does it. Raises UserError for one that does not."""
-    assert request.series is not None
-    config = next(iter(request.configs))
-    chosen = plan.make(len(request.series.patches), [ConfigUse(config)], (), only=["apply"])
-    what = f"applying {len(request.series.patches)} patches"
-
-    def tell(event: Event) -> None:
-        if not isinstance(event, (StepStarted, StepEnded, Progress)):
-            emit(event)
-
-    emit(Working(what))
-    with ThreadPoolExecutor(1) as executor:
-        rows = runner.run(replace(request, plan=chosen), store, executor, tell)
-    emit(Working(what, done=True))
-    return tuple(_applied(request, row) for row in rows if row.number)
-
-
-def _applied(request: RunRequest, row: RowResult) -> Applied:
-    bad = [o for o in row.outcomes if o.step is Step.APPLY and o.status is not Status.PASS]
-    if bad or row.tree is None:
-        raise UserError(f"patch {row.number} does not apply: {bad[0].summary if bad else ''}",
-                        fix="rebase the series first")
-    return Applied(row.number, request.patch(row.number).subject, row.tree.commit, row.tree.tree)
+    """Every patch applied. Raises UserError for one that does not apply."""
+    found = []
+    for row in applying.must_apply(applying.rows(request, store, emit)):
+        assert row.tree is not None
+        found.append(Applied(row.number, request.patch(row.number).subject, row.tree.commit,
+                             row.tree.tree))
+    return tuple(found)
 
 
 def _recipients(asked: Asked, request: RunRequest, tip: str, emit: Emit) -> list[Recipient]:
@@ -218,9 +201,3 @@ def reopened(output: Path) -> tuple[Branch, dict[str, str]]:
                         fix="change the series, test it and prepare it again")
     return branch, state
 
-
-def sender(first: Person) -> Person:
-    """The user as git knows them here, else the author of the first patch."""
-    words = [process.run(["git", "config", "--get", f"user.{key}"], deadline=30, check=False)
-             .text.strip() for key in ("name", "email")]
-    return Person(*words) if all(words) else first

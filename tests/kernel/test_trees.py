@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import email
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,24 @@ def state(tree: Path) -> tuple[str, str]:
     )
     config = (tree / ".git" / "config").read_text()
     return config, "\n".join(sorted(listing.stdout.splitlines()))
+
+
+def test_a_thread_is_answered_on_the_base_it_was_made_on(
+    tree: Path, kvtools: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Of 6.1 and 6.12; the checks alone, for the build is that of the test below."""
+    out = tmp_path / "replies"
+    done = kvtools("review", DATA / "review" / "mseal.mbox", "--candidate", "oracle",
+                   "--candidate", "debian-6.12", "--only", "check:patch", "--output", out)
+    assert done.returncode == 0, done.stderr
+    assert "tried oracle" in done.stderr and "0 of 2 applied" in done.stderr
+    assert "base   debian-6.12 " in done.stdout
+    reply = email.message_from_bytes((out / "0002-reply.eml").read_bytes())
+    thread = (DATA / "review" / "mseal.mbox").read_text()
+    assert reply["In-Reply-To"].strip() in thread
+    body = reply.get_payload(decode=True).decode()
+    line = '> +\t    pr_debug("sealed %zu bytes at %#lx\\n", len, start);'
+    assert f"{line}\n" in body and "SUSPECT_CODE_INDENT" in body, body
 
 
 def test_a_foreign_series_on_a_foreign_tree(tree: Path, kvtest: Callable[..., Run]) -> None:

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``kvtools review``."""
+
+from __future__ import annotations
+
+import mailbox
+import time
+from argparse import Namespace
+from pathlib import Path
+
+from kvtools import applying, bases, git, series, session
+from kvtools.cli.prepare import Prepared, prepare
+from kvtools.console import Console, show_report, write_result
+from kvtools.errors import UserError
+from kvtools.events import Emit, Notice
+from kvtools.model import Series, Status
+from kvtools.paths import home
+from kvtools.report import RunReport
+from kvtools.review.candidates import Tried, order, tried
+from kvtools.review.replies import Reply, numbers, replies, untested
+from kvtools.session import Session
+from kvtools.store import Store
+
+EXIT = {Status.PASS: 0, Status.WARN: 0, Status.FAIL: 1, Status.SKIP: 3, Status.ERROR: 3}
+
+
+def run(arguments: Namespace) -> int:
+    """As ``kvtools test``. Raises KvtoolsError for bad input and for a machine that fails."""
+    output = Path(arguments.output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} is not empty", fix="name a new directory")
+    with Console(quiet=arguments.quiet) as console:
+        tree = Path(arguments.tree) if arguments.tree else None
+        chosen = series.read(arguments.series, tree=tree, emit=console.emit)
+        report = _report(arguments, chosen, console.emit)
+    reviewer = git.identity() or chosen.patches[0].author
+    made = replies(chosen, report, reviewer, tag=arguments.tested_by, now=time.time())
+    _write(output, made)
+    show_report(report)
+    write_result(_told(output, chosen, report, made, tag=arguments.tested_by))
+    return EXIT[report.status]
+
+
+def _report(arguments: Namespace, chosen: Series, emit: Emit) -> RunReport:
+    """The stored run of ``--run``, or one that is made now on the base that was found."""
+    if arguments.run_id:
+        store = Store(home().state)
+        if arguments.run_id not in store.runs():
+            raise UserError(f"there is no run {arguments.run_id}", fix="kvtools runs lists them")
+        return session.read(store, arguments.run_id)
+    arguments.base = arguments.base or _base(arguments, chosen, emit)
+    prepared = prepare(arguments, emit)
+    return Session(prepared.store, prepared.request, prepared.command, emit).run()
+
+
+def _base(arguments: Namespace, chosen: Series, emit: Emit) -> str | None:
+    """The name or commit to test on; None where the tree or the series says it."""
+    if chosen.base or (arguments.tree and not arguments.candidate):
+        return None
+    known = bases.names()
+    found = chosen.base_commit or ""
+    for info in known:
+        if found and info.commit and info.commit.startswith(found):
+            emit(Notice(f"the series was made on {info.name}: its base-commit says so"))
+            return info.name
+    names = order([i.name for i in known], [i.name for i in known if i.commit],
+                  arguments.candidate)
+    if not names:
+        raise UserError("no base is prepared, and none was named",
+                        fix="kvtools base prepare NAME, or --candidate NAME")
+    results = []
+    for name in names:
+        results.append(_tried(arguments, name, emit))
+        emit(Notice(f"tried {results[-1]}"))
+    best = next((one for one in results if one.whole), None)
+    if best is None:
+        raise UserError("the series applies to none of these bases: "
+                        + "; ".join(map(str, results)),
+                        fix="name its own with --tree PATH --base REV")
+    return best.base
+
+
+def _tried(arguments: Namespace, name: str, emit: Emit) -> Tried:
+    common = Namespace(**{**vars(arguments), "base": name, "tree": None, "only": ["apply"]})
+    prepared: Prepared = prepare(common, emit)
+    base = prepared.request.base
+    return tried(name, base.version, applying.rows(prepared.request, prepared.store, emit))
+
+
+def _write(output: Path, made: tuple[Reply, ...]) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    box = mailbox.mbox(output / "replies.mbox")
+    for one in made:
+        name = f"{one.number:04}-reply.eml"
+        (output / name).write_bytes(one.message.as_bytes())
+        box.add(one.message)
+    box.close()
+
+
+def _told(output: Path, chosen: Series, report: RunReport, made: tuple[Reply, ...], *,
+          tag: bool) -> str:
+    rows = [f"{len(made)} replies in {output}, a summary and to patches {numbers(made)}. "
+            "Nothing was sent."]
+    reason = untested(chosen, report)
+    if reason and tag:
+        rows.append(f"no Tested-by is offered: {reason}")
+    if not all(one.threaded for one in made):
+        rows.append("WARNING: the patches have no Message-ID, the replies thread nowhere: review "
+                    "the mails as they were sent (a message-id, or the thread's mbox)")
+    return "\n".join(rows) + "\n"

@@ -56,7 +56,15 @@ def command_args(root: Path, place: Path, argv: Sequence[str], cwd: Path) -> lis
     inside = cwd.resolve().is_relative_to(root)
     where = [] if named or inside else [str(root / "tests")]
     config = [f"--rootdir={root}", "-c", str(root / "pyproject.toml")]
-    return [str(venv.python(place)), "-m", "pytest", *config, *rest, *where]
+    return [str(venv.python(place)), "-m", "pytest", *config, *_workers(rest, named), *rest, *where]
+
+
+def _workers(words: Sequence[str], named: bool) -> list[str]:
+    """A test process per core for the whole suite; the kernel tests stay together in one."""
+    alone = ("-n", "-s", "--pdb", "--trace", "--numprocesses", "--capture", "-x", "--collect-only")
+    if named or any(word.startswith(alone) for word in words):
+        return []
+    return ["-n", "auto", "--dist", "loadgroup"]
 
 
 def environment(place: Path) -> dict[str, str]:

@@ -15,13 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import LIMIT, ORACLE, ROOT, Run
+from harness import LIMIT, ORACLE, QUICK, ROOT, Run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.kernel)
+            # They share kernels, built one at a time: together in one of xdist's processes.
+            item.add_marker(pytest.mark.xdist_group("kernel"))
             item.add_marker(pytest.mark.timeout(LIMIT))
 
 
@@ -78,6 +80,7 @@ def short_path(kvtest: Callable[..., Run]) -> Run:
     """The base, one patch in the middle and the tip of our series; headers make no full builds."""
     count = len(list((ROOT / "patches/virtio-mem").glob("[0-9]*.patch"))) - 1
     # Checks of objects build the parents too: test_object_checks.py has them.
-    steps = ("build", "boot", "selftest", "dump", "check:patch", "check:series")
+    steps = ["build", "boot", "dump", "check:patch", "check:series"]
+    steps += [f"selftest:{name}" for name in QUICK]
     chosen = [word for step in steps for word in ("--only", step)]
     return kvtest("--patches", f"{(count + 1) // 2},{count}", "--header-aware", *chosen)

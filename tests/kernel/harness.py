@@ -16,6 +16,10 @@ LIMIT = 40 * 60.0
 HEAVY = ("vmem.zone",)
 """140 s on two cores: ``./kv test --base oracle`` has it."""
 
+QUICK = ("vmem.probe", "vmem.resize", "vmem.granularity", "vmem.partial-section", "vmem.sysfs",
+         "balloon.offline", "kselftest:memory-hotplug", "kselftest:driver-online")
+"""What the short way through our series takes; ``./kv test`` has all that the series promises."""
+
 
 def _oracle() -> tuple[str, ...]:
     names = [n for n in scenarios.names() if n != "boot" and n not in HEAVY]

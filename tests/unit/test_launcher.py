@@ -329,9 +329,12 @@ def test_pytest_finds_the_tests_from_anywhere(tmp_path: Path) -> None:
     def rest(cwd: Path, *argv: str) -> list[str]:
         return launcher.command_args(clone, clone / ".venv", ["pytest", *argv], cwd)[6:]
 
-    assert rest(clone, "-q") == ["-q"]
-    assert rest(other, "-q") == ["-q", str(clone / "tests")]
+    many = ["-n", "auto", "--dist", "loadgroup"]  # one file, or a debugger, wants one process
+    assert rest(clone, "-q") == [*many, "-q"]
+    assert rest(other, "-q") == [*many, "-q", str(clone / "tests")]
     assert rest(other, "test_a.py::test_b") == ["test_a.py::test_b"]
+    assert rest(clone, "--pdb") == ["--pdb"]
+    assert rest(clone, "-n0") == ["-n0"]
 
 
 def test_programs_of_the_environment_come_first(

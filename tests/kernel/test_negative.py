@@ -17,6 +17,12 @@ CELLS = {
     "break-memory-hotplug.patch": "selftest:kselftest:memory-hotplug",
 }
 
+VMEM = tuple(
+    f"selftest:vmem.{name}"
+    for name in ("sysfs", "granularity", "partial-section", "flap", "numa", "two-devices")
+)
+"""break-vmem.patch has a defect for every scenario but probe and resize; these do not take long."""
+
 
 def only(*cells: str) -> list[str]:
     return [word for cell in cells for word in ("--only", cell)]
@@ -63,3 +69,14 @@ def test_a_splat_fails_the_cell_whatever_the_test_said(
     cell = run.outcome(1, "boot:guest")
     assert cell["status"] == "FAIL"
     assert "WARNING in " in cell["summary"]
+
+
+def test_each_vmem_scenario_sees_its_own_defect(oracle: Run, kvtest: Callable[..., Run]) -> None:
+    others = ("selftest:vmem.probe", "selftest:vmem.resize")
+    run = kvtest(KERNEL / "break-vmem.patch", "--base", "oracle", *only(*VMEM, *others))
+    assert run.code == 1, run.stdout
+    statuses = run.statuses(1)
+    assert {c: statuses[c] for c in VMEM} == dict.fromkeys(VMEM, "FAIL"), run.stdout
+    assert {statuses[c] for c in others} == {"PASS"}, run.stdout
+    for cell in VMEM:
+        assert run.outcome(1, cell)["details"]["owner"] == "patch", cell

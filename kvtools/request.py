@@ -28,7 +28,7 @@ class RunRequest:
     ``configs`` by name; ``jobs`` is make's -j, ``guests`` how many may run at once;
     ``emulator`` are the versions of what starts them; ``keep``: the crash dumps of cells that
     pass, too; ``expectations`` by cell; ``checks`` by name, ``cores`` of them at once;
-    ``header_aware`` see :mod:`kvtools.headers`.
+    ``header_aware`` see :mod:`kvtools.headers`, ``verify`` compares it with a build from nothing.
     """
 
     run_id: str
@@ -44,6 +44,7 @@ class RunRequest:
     reuse: bool = True
     keep: bool = False
     header_aware: bool = False
+    verify: bool = False
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     cores: int = 1

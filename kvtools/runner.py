@@ -262,6 +262,7 @@ class _Run:
                 deadline=build.DEADLINE,
                 out=out,
                 header_aware=self._header_aware,
+                verify=self.request.verify,
             ),
             tick,
         )

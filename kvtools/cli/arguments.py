@@ -178,6 +178,11 @@ def _test_options(command: argparse.ArgumentParser) -> None:
         help="keep objects that cannot see the edit of a header that they read (docs/headers.md)",
     )
     command.add_argument(
+        "--verify-build",
+        action="store_true",
+        help="with --header-aware: build everything again after each such build, and compare",
+    )
+    command.add_argument(
         "--bisect-exit",
         action="store_true",
         help="exit as git bisect run wants it: 0 good, 1 bad, 125 skip, 128 stop",

@@ -92,6 +92,7 @@ def prepare(arguments: Namespace, emit: Emit) -> Prepared:
         reuse=not arguments.no_reuse,
         keep=getattr(arguments, "keep", False),
         header_aware=getattr(arguments, "header_aware", False),
+        verify=getattr(arguments, "verify_build", False),
         expectations={e.cell: e for e in chosen.expectations} if chosen else {},
         checks={c.name: c for c in known},
         cores=cores,

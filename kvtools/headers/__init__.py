@@ -2,5 +2,6 @@
 """Header-aware builds: which objects an edited header leaves as they are. See docs/headers.md."""
 
 from kvtools.headers.reuse import Sampled, Spared, distrust, prepare, sample, settle
+from kvtools.headers.verify import differing
 
-__all__ = ["Sampled", "Spared", "distrust", "prepare", "sample", "settle"]
+__all__ = ["Sampled", "Spared", "differing", "distrust", "prepare", "sample", "settle"]

@@ -28,6 +28,8 @@ DEADLINE = 5400.0
 LOG = "build.log"
 FRAGMENT = "fragment.config"
 EVIDENCE_LINES = 60
+VERIFY = "verify"
+"""The object directory of builds that are only made to be compared."""
 
 # Whose fault it is shows in the words of the program that gave up.
 _MACHINE = re.compile(
@@ -48,7 +50,8 @@ class BuildRequest:
 
     ``touched`` are the new-side line ranges of the patch by file, ``deadline`` seconds for
     the whole step, ``out`` a fresh directory for what it leaves behind. ``header_aware``:
-    do not compile what an edited header cannot have changed (docs/headers.md).
+    do not compile what an edited header cannot have changed (docs/headers.md); ``verify``:
+    after such a build, build everything again beside it and compare.
     """
 
     source: Path
@@ -60,6 +63,7 @@ class BuildRequest:
     deadline: float
     out: Path
     header_aware: bool = True
+    verify: bool = False
 
 
 def run(request: BuildRequest, tick: Tick = no_tick) -> Outcome:
@@ -117,10 +121,13 @@ class _Build:
         sampled = headers.sample(spared, self._tree.objects, env=make.FIXED_ENV)
         if sampled.wrong:
             return self._wrong(spared, sampled)
+        if request.verify and spared.targets and (wrong := self._verify(modules=modules)):
+            return self._wrong(spared, headers.Sampled((), wrong))
         headers.settle(self._tree.source, self._tree.objects)
         details: dict[str, Json] = {"objects_built": made.objects,
                                     "objects_spared": len(spared.targets),
                                     "objects_sampled": list(sampled.checked),
+                                    "verified": bool(request.verify and spared.targets),
                                     "headers_left_to_make": list(spared.why)}
         if modules:
             installed = self._make(["modules_install"], INSTALL_MOD_PATH=str(
@@ -147,6 +154,27 @@ class _Build:
         with self._log.open("a", encoding="utf-8", errors="surrogateescape") as log:
             log.writelines(f"# headers: {line}\n" for line in lines)
         return spared
+
+    def _verify(self, *, modules: bool) -> tuple[str, ...]:
+        """What a build from nothing makes otherwise. Raises MachineError when it fails."""
+        request = self._request
+        fresh = make.Tree(self._tree.source, self._tree.objects.with_name(VERIFY),
+                          request.toolchain)
+        shutil.rmtree(fresh.objects, ignore_errors=True)
+        make.open_objects(fresh)
+        self._tick(0, 0, "building again to compare")
+        log = request.out / "verify.log"
+        make.configure(fresh, request.config, deadline=self._left(), log=log)
+        targets = [request.toolchain.arch.image_target, *(["modules"] if modules else [])]
+        extra = request.config.extra_warnings
+        made = make.build(fresh, targets, jobs=request.jobs, deadline=self._left(), log=log,
+                          tick=self._tick, variables={"W": extra} if extra else {})
+        if made.status != 0:
+            raise MachineError("the build from nothing that was to be compared failed",
+                               fix=f"see {log}")
+        wrong = headers.differing(self._tree.objects, fresh.objects)
+        shutil.rmtree(fresh.objects, ignore_errors=True)
+        return wrong
 
     def _wrong(self, spared: headers.Spared, sampled: headers.Sampled) -> Outcome:
         """A kept object is not what its command makes: nothing that was built counts."""

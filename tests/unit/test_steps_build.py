@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kvtools import configs, kconfig, make, toolchain
+from kvtools import configs, headers, kconfig, make, toolchain
 from kvtools.errors import MachineError
 from kvtools.model import Config, Outcome, Owner, Status, Step
 from kvtools.steps import build
@@ -328,3 +328,18 @@ def test_extra_warnings_are_those_of_w_1_and_only_then(
     loud = run(config=configs.with_warnings(config(), "1"), objects=tmp_path / "loud")
     assert any("nobody_declared" in text for text in texts(loud)), texts(loud)
     assert loud.reproduce[-1].endswith(" W=1 -j2 bzImage")
+
+
+def test_a_verified_build_is_compared_with_one_from_nothing(run: Run, fakelinux: Path,
+                                                            tmp_path: Path) -> None:
+    verified = {"header_aware": True, "verify": True}
+    assert run(**verified).details["verified"] is False  # nothing was kept
+    for name in ("init/main.o", "mm/page_alloc.o"):
+        (tmp_path / "fresh" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "o" / name, tmp_path / "fresh" / name)
+    assert headers.differing(tmp_path / "o", tmp_path / "fresh") == ()
+    with (tmp_path / "fresh/mm/page_alloc.o").open("ab") as file:
+        file.write(b"\0")
+    (tmp_path / "fresh/mm/extra.o").touch()
+    assert headers.differing(tmp_path / "o", tmp_path / "fresh") == (
+        "mm/extra.o", "mm/page_alloc.o")

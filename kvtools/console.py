@@ -232,7 +232,8 @@ class _Plain:
             self._ticker.join()
 
     def _start(self) -> None:
-        if self._ticker is None and self._board.run is not None:
+        # A bisection has steps, and no run of its own.
+        if self._ticker is None and (self._board.run is not None or self._board.running):
             self._ticker = threading.Thread(target=self._watch, name="console", daemon=True)
             self._ticker.start()
 

@@ -119,8 +119,13 @@ def title(run: RunStarted) -> str:
 
 
 def row_name(board: Board, number: int) -> str:
-    """``3/12`` with the numbers right-aligned; ``base`` in the same width."""
-    last = max((row for row, _ in board.run.rows), default=0) if board.run else 0
+    """``3/12`` with the numbers right-aligned; ``base`` in the same width.
+
+    Where nothing says how many there are (a bisection), the number alone.
+    """
+    if board.run is None:
+        return ("base" if number == BASE_ROW else str(number)).rjust(4)
+    last = max((row for row, _ in board.run.rows), default=0)
     room = len(str(last))
     name = "base" if number == BASE_ROW else f"{number:>{room}}/{last}"
     return name.rjust(max(4, 2 * room + 1))

@@ -410,3 +410,16 @@ def test_width(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal_columns(io.StringIO()) == 132
     monkeypatch.setenv("COLUMNS", "many")
     assert terminal_columns(io.StringIO()) == 100
+
+
+def test_steps_without_a_run_are_told_as_well() -> None:
+    """A bisection: for minutes nothing was said of its builds."""
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="utf-8")
+    drawing = _Plain(_Stream(out), lambda: time.monotonic() * 10)
+    drawing.emit(StepStarted(41, "build:guest"))
+    until = time.monotonic() + 10
+    while b"build:guest" not in raw.getvalue() and time.monotonic() < until:
+        time.sleep(0.05)
+    drawing.stop(failed=False)
+    assert raw.getvalue().decode().startswith("[  41] build:guest ...")

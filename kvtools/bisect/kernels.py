@@ -190,6 +190,7 @@ class Kernels:
                     touched=self._touched(commit),
                     deadline=build.DEADLINE,
                     out=out,
+                    header_aware=self._request.header_aware,
                 ),
                 tick,
             )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from kvtools import accel, bases, packages, paths, process
+from kvtools import accel, bases, bwrap, packages, paths, process
 from kvtools.errors import KvtoolsError
 from kvtools.packages import Package
 
@@ -56,6 +56,7 @@ def examine() -> tuple[Diagnosis, ...]:
         ("git", lambda: version("git", ["git", "--version"], GIT_LEAST)),
         ("qemu", lambda: version("qemu", ["qemu-system-x86_64", "--version"], QEMU_LEAST)),
         ("virtme-ng", lambda: version("virtme-ng", ["vng", "--version"], (1, 31))),
+        ("confinement", confinement),
         ("acceleration", lambda: acceleration(accel.probe())),
         ("base", lambda: base(bases.names())),
         ("disk", lambda: _disk(paths.home())),
@@ -112,6 +113,15 @@ def version(name: str, argv: list[str], least: tuple[int, ...]) -> Diagnosis:
             name, Health.MISSING, f"{number[0]} is too old", f"install {wanted} or newer"
         )
     return Diagnosis(name, Health.OK, f"{number[0]} (at least {wanted})")
+
+
+def confinement() -> Diagnosis:
+    """Whether an untrusted series can be run here: tried, bwrap may be there and not work."""
+    try:
+        bwrap.probe()
+    except KvtoolsError as error:
+        return Diagnosis("confinement", Health.ABSENT, error.message, error.fix)
+    return Diagnosis("confinement", Health.OK, "bwrap confines an untrusted series")
 
 
 def acceleration(found: accel.Accel) -> Diagnosis:

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from kvtools import bases
 from kvtools.accel import Accel
 from kvtools.checks import Check
+from kvtools.events import Emit
 from kvtools.model import Base, Config, Expectation, Outcome, Patch, Series, cell_of
 from kvtools.plan import Cell, RunPlan
 from kvtools.toolchain import Toolchain
@@ -28,7 +32,8 @@ class RunRequest:
     ``configs`` by name; ``jobs`` is make's -j, ``guests`` how many may run at once;
     ``emulator`` are the versions of what starts them; ``keep``: the crash dumps of cells that
     pass, too; ``expectations`` by cell; ``checks`` by name, ``cores`` of them at once;
-    ``header_aware`` see :mod:`kvtools.headers`, ``verify`` compares it with a build from nothing.
+    ``header_aware`` see :mod:`kvtools.headers`, ``verify`` compares it with a build from nothing;
+    ``untrusted``: the steps run confined, see docs/untrusted.md.
     """
 
     run_id: str
@@ -48,6 +53,19 @@ class RunRequest:
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     cores: int = 1
+    untrusted: bool = False
+
+    @property
+    def apart(self) -> str:
+        """Names what an untrusted series shares with no other one: outcomes, objects.
+
+        Its build can leave anything in an object directory, and with that say anything of any
+        tree, the base's included. Empty for a trusted one.
+        """
+        if not self.untrusted or self.series is None:
+            return ""
+        mails = [patch.mail for patch in self.series.patches]
+        return hashlib.sha256(b"".join(hashlib.sha256(m).digest() for m in mails)).hexdigest()
 
     def expectation(self, cell: Cell) -> Expectation | None:
         """What the series promises of a cell; of a scenario, whatever the config is."""
@@ -75,6 +93,13 @@ class RowResult:
     number: int
     tree: Tree | None
     outcomes: tuple[Outcome, ...]
+
+
+def lease_of(request: RunRequest, emit: Emit) -> AbstractContextManager[bases.Lease]:
+    """The worktree and objects that a run builds in: an untrusted series has its own."""
+    if request.apart:
+        return bases.lease_apart(request.base, request.apart, emit)
+    return bases.lease(request.base, bases.run_key(request.base), emit)
 
 
 def seconds_by_cell(rows: tuple[RowResult, ...]) -> dict[str, float]:

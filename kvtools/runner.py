@@ -21,7 +21,7 @@ from kvtools.errors import KvtoolsError, MachineError
 from kvtools.events import Emit, Notice, StepEnded, Tick, no_tick
 from kvtools.model import Config, Outcome, Status, Step
 from kvtools.plan import APPLY, GUEST_STEPS, Cell
-from kvtools.request import RowResult, RunRequest, Tree
+from kvtools.request import RowResult, RunRequest, Tree, lease_of
 from kvtools.sources import code_digest
 from kvtools.steps import apply, build, check, guest
 from kvtools.store import Store, encode, key
@@ -66,8 +66,10 @@ def run(
     """Run the plan; returns the judged rows in order.
 
     Raises Interrupted on Ctrl-C (what has ended is stored and journalled) and MachineError when
-    the worktree cannot be had.
+    the worktree cannot be had or an untrusted series came without steps that confine it.
     """
+    if request.untrusted and steps is None:
+        raise MachineError("an untrusted series was about to run unconfined")
     with contextlib.ExitStack() as stack:
         return _Run(request, store, executor, emit, steps or Steps(), stack).walk()
 
@@ -88,7 +90,7 @@ class _Run:
         self.emit, self.steps, self._stack = emit, steps, stack
         self._lease: bases.Lease | None = None
         self._checks: checklane.CheckLane | None = None
-        self._work = Work(store, request.run_id, emit, reuse=request.reuse)
+        self._work = Work(store, request.run_id, emit, reuse=request.reuse, apart=request.apart)
         self._header_aware = request.header_aware
         self._raw: dict[tuple[int, Cell], Future[Outcome]] = {}
         self._by_key: dict[str, tuple[int, Future[Outcome]]] = {}
@@ -158,8 +160,7 @@ class _Run:
 
     def _leased(self) -> bases.Lease:
         if self._lease is None:
-            lease = bases.lease(self.request.base, bases.run_key(self.request.base), self.emit)
-            self._lease = self._stack.enter_context(lease)
+            self._lease = self._stack.enter_context(lease_of(self.request, self.emit))
         return self._lease
 
     # Checks
@@ -300,9 +301,8 @@ class _Run:
         raise AssertionError("a row without a tree has a patch that did not apply")
 
     def _build(self, row: int, cell: Cell, tree: Tree, *, reuse: bool = True) -> Outcome:
-        request = self.request
-        config = request.configs[cell.config]
-        outcome_key = build_key(tree.tree, config, request.toolchain, tree.touched)
+        outcome_key = build_key(tree.tree, self.request.configs[cell.config],
+                                self.request.toolchain, tree.touched)
 
         def work(out: Path, tick: Tick) -> Outcome:
             return self._make(cell, tree, out, tick)
@@ -443,8 +443,8 @@ class _Run:
 
 
 def _check_row(number: int, trees: Mapping[int, Tree]) -> checklane.Row:
-    tree = trees[number]
-    return checklane.Row(number, tree.commit, trees[number - 1].commit, tree.touched)
+    it = trees[number]
+    return checklane.Row(number, it.commit, trees[number - 1].commit, it.touched)
 
 
 def _boots(cell: Cell, config: str) -> bool:

@@ -14,19 +14,25 @@ from kvtools.errors import BaseError, Interrupted, KvtoolsError, MachineError, T
 from kvtools.events import Emit, Progress, StepStarted, Tick
 from kvtools.model import Outcome, Owner, Status
 from kvtools.plan import Cell
-from kvtools.store import Store
+from kvtools.store import Store, key
 
 
 class Work:
     """Looks up and runs the cells of one run."""
 
-    def __init__(self, store: Store, run_id: str, emit: Emit, *, reuse: bool) -> None:
+    def __init__(self, store: Store, run_id: str, emit: Emit, *, reuse: bool,
+                 apart: str = "") -> None:
+        """``apart``: outcomes are stored under keys that only those who give the same see."""
+        self._apart = apart
         self._store, self._run_id, self._emit, self._reuse = store, run_id, emit, reuse
         self._timings = store.timings()
 
+    def _key(self, outcome_key: str) -> str:
+        return key(apart=self._apart, of=outcome_key) if self._apart else outcome_key
+
     def stored(self, cell: Cell, outcome_key: str) -> Outcome | None:
         """The stored outcome under the name that the cell has in this run."""
-        found = self._store.get(outcome_key) if self._reuse else None
+        found = self._store.get(self._key(outcome_key)) if self._reuse else None
         return replace(found, step=cell.step, name=cell.name) if found else None
 
     def perform(
@@ -56,7 +62,7 @@ class Work:
         try:
             if outcome.status is Status.ERROR:
                 return self._store.put_error(self._run_id, row, outcome, out)
-            return self._store.put(outcome_key, outcome, out)
+            return self._store.put(self._key(outcome_key), outcome, out)
         except MachineError as error:
             return replace(fault_of(cell, error, None), seconds=outcome.seconds)
 

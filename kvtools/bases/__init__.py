@@ -14,7 +14,7 @@ from pathlib import Path
 from kvtools import git, paths
 from kvtools.bases import baseline, sources, tree
 from kvtools.bases.data import BaseData, read_all
-from kvtools.bases.jobs import Lease, lease, objects, run_key, worktree
+from kvtools.bases.jobs import Lease, lease, lease_apart, objects, run_key, worktree
 from kvtools.bases.kernel import is_kernel_tree
 from kvtools.bases.locks import held
 from kvtools.errors import BaseError
@@ -27,6 +27,7 @@ __all__ = [
     "from_tree",
     "is_kernel_tree",
     "lease",
+    "lease_apart",
     "names",
     "objects",
     "prepare",

@@ -177,6 +177,20 @@ def _test_options(command: argparse.ArgumentParser) -> None:
         default=False,
         help="keep objects that cannot see the edit of a header that they read (docs/headers.md)",
     )
+    trust = command.add_mutually_exclusive_group()
+    trust.add_argument(
+        "--untrusted",
+        action="store_true",
+        default=None,
+        help="confine what the series runs: no network, no home, nothing written outside "
+        "(docs/untrusted.md); so it is done with a message-id",
+    )
+    trust.add_argument(
+        "--trusted",
+        action="store_false",
+        dest="untrusted",
+        help="do not confine a series given by message-id: you have read it",
+    )
     command.add_argument(
         "--verify-build",
         action="store_true",

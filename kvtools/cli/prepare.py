@@ -15,6 +15,7 @@ from pathlib import Path
 from kvtools import (
     accel,
     bases,
+    bwrap,
     checks,
     configs,
     emulator,
@@ -56,6 +57,7 @@ def prepare(arguments: Namespace, emit: Emit) -> Prepared:
     root = paths.data()
     tree = Path(arguments.tree) if arguments.tree else None
     chosen = _series(arguments, root, tree, emit)
+    untrusted = chosen is not None and _untrusted(arguments)
     loaded, uses = _configs(
         arguments.config, chosen, root, getattr(arguments, "extra_warnings", "")
     )
@@ -96,10 +98,27 @@ def prepare(arguments: Namespace, emit: Emit) -> Prepared:
         expectations={e.cell: e for e in chosen.expectations} if chosen else {},
         checks={c.name: c for c in known},
         cores=cores,
+        untrusted=untrusted,
     )
     if speed.name == "tcg":
         emit(Notice(f"guests run under TCG: {speed.reason}"))
     return Prepared(request, store, _command())
+
+
+def _untrusted(arguments: Namespace) -> bool:
+    """Whether the series has to be confined: asked for, or its SERIES names the list archive.
+
+    Raises UserError where the command cannot do that, MachineError where this machine cannot.
+    """
+    told: bool | None = getattr(arguments, "untrusted", None)
+    if not (series.from_archive(arguments.series or "") if told is None else told):
+        return False
+    if not hasattr(arguments, "untrusted"):
+        raise UserError(
+            f"{arguments.series} comes from outside, and this command does not confine it",
+            fix="read it, then give it as a file (b4 am), or use kvtools test")
+    bwrap.probe()
+    return True
 
 
 def _command() -> tuple[str, ...]:

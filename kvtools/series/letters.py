@@ -57,15 +57,26 @@ def collect(source: str, tree: Path | None) -> tuple[list[Letter], str]:
         raise SeriesError(f"cannot read {source[:200]}: {error.strerror}") from error
     if match := _RANGE.fullmatch(source):
         return _range(source, match["first"], match["last"] or "HEAD", tree), ""
-    wanted = source.removeprefix("b4:")
-    if match := _MESSAGE_ID.fullmatch(wanted) or _URL.fullmatch(wanted):
-        return _fetched(urllib.parse.unquote(match["id"])), ""
+    if message_id := _archived(source):
+        return _fetched(message_id), ""
     if path.is_symlink():
         raise SeriesError(f"{source} is a symbolic link to nothing")
     raise SeriesError(
         f"{source}: no such file or directory, and neither a git range nor a message-id",
         fix="give a directory of patches, an mbox, A..B with --tree, or a message-id",
     )
+
+
+def from_archive(source: str) -> bool:
+    """Whether :func:`collect` asks the list archive for it: nobody here has seen it before."""
+    return not (Path(source).exists() or _RANGE.fullmatch(source)) and bool(_archived(source))
+
+
+def _archived(source: str) -> str:
+    """The message-id that a source names, itself or in the address of an archive."""
+    wanted = source.removeprefix("b4:")
+    match = _MESSAGE_ID.fullmatch(wanted) or _URL.fullmatch(wanted)
+    return urllib.parse.unquote(match["id"]) if match else ""
 
 
 def _fetched(message_id: str) -> list[Letter]:

@@ -31,13 +31,18 @@ def _git(where: Path, *args: str) -> None:
 
 @pytest.fixture(scope="session")
 def fakelinux_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One committed copy of the fake kernel tree; do not change it."""
+    """One committed copy of the fake kernel tree; do not change it.
+
+    Its objects are one pack and it has no sample hooks: every test copies it, and pytest removes
+    the copies, where a loose object costs a file and a directory each.
+    """
     tree = tmp_path_factory.mktemp("fakelinux") / "linux"
     shutil.copytree(FAKELINUX, tree)
-    _git(tree, "init", "-q", "-b", "main")
+    _git(tree, "init", "-q", "-b", "main", "--template=")
     _git(tree, "config", "gc.auto", "0")
     _git(tree, "add", "-Af")
     _git(tree, "commit", "-q", "-m", "Fake Linux 6.1")
+    _git(tree, "repack", "-adq")
     return tree
 
 

@@ -191,6 +191,11 @@ class Store:
                 return False
         return True
 
+    def discard_run(self, run_id: str) -> None:
+        """Remove a run that only applied patches and leaves no report."""
+        if not self.report_file(run_id).exists():
+            shutil.rmtree(self.root / "runs" / run_id, ignore_errors=True)
+
     def report_file(self, run_id: str) -> Path:
         """Where the report of a finished run lies."""
         return self.root / "runs" / run_id / "report.json"

@@ -19,7 +19,7 @@ exit status: 0 prepared, 1 refused (the reasons are printed), 2 usage or bad inp
 TEMPLATE = """\
 A template for --template is a jinja2 file that makes the text of the cover letter: first the
 subject, then the body, then To: and Cc: lines. It is given title, summary, revision, changes,
-table, tested, verdict, base, public, to and cc; kvtools/submit/cover.txt is the one in use.
+table, cells, tested, verdict, base, public, to and cc; kvtools/submit/cover.txt is the one in use.
 """
 
 

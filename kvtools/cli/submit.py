@@ -35,14 +35,16 @@ def _prepare(arguments: Namespace) -> int:
         chosen = prepared.request.series
         if chosen is None:
             raise UserError("there is no series to submit", fix="name a SERIES")
-        asked = _asked(arguments, chosen.patches[0].author, console.emit)
-        reports = _reports(prepared.store, arguments.run_id)
         try:
+            asked = _asked(arguments, chosen.patches[0].author, console.emit)
+            reports = _reports(prepared.store, arguments.run_id)
             made = submission.prepare(asked, prepared.request, prepared.store, reports,
                                       console.emit)
         except submission.Refused as refused:
             sys.stderr.writelines(f"  {reason}\n" for reason in refused.reasons)
             raise
+        finally:
+            prepared.store.discard_run(prepared.request.run_id)
     write_result(_told(output, made))
     return 0
 
@@ -61,13 +63,16 @@ def _asked(arguments: Namespace, first: Person, emit: Emit) -> submission.Asked:
     return submission.Asked(
         output=Path(arguments.output), sender=git.identity() or first, previous=previous,
         replies=replies, revision=arguments.reroll, resend=arguments.resend, template=template,
-        to=tuple(arguments.to), cc=tuple(arguments.cc))
+        tree=tree, to=tuple(arguments.to), cc=tuple(arguments.cc))
 
 
 def _reports(store: Store, run_id: str | None) -> list[RunReport]:
     if run_id:
         if run_id not in store.runs():
             raise UserError(f"there is no run {run_id}", fix="kvtools runs lists them")
+        if not store.report_file(run_id).exists():
+            raise UserError(f"run {run_id} did not end", fix="run kvtools test again: what has "
+                            "ended is taken from the store")
         return [session.read(store, run_id)]
     finished = [name for name in store.runs() if store.report_file(name).exists()]
     return [session.read(store, name) for name in finished[-NEWEST:]]
@@ -75,8 +80,9 @@ def _reports(store: Store, run_id: str | None) -> list[RunReport]:
 
 def _told(output: Path, made: submission.Made) -> str:
     rows = [f"{len(made.mails)} mails in {output / submission.MAILS}, tested in run {made.run}; "
-            "git am makes the tested tree of them. Nothing was sent."]
+            "git am makes the tested tree of the patches. Nothing was sent."]
     rows += [f"  {'To' if one.is_to else 'Cc'}: {one.who}" for one in made.recipients]
+    rows += [f"from a reply, {text}" for text in made.trailers]
     rows += [f"WARNING: {text}" for text in made.warnings]
     rows += ["", f"read them, edit the cover letter with: cd {output / submission.TREE} && "
              "b4 prep --edit-cover", f"then: kvtools submit send {output}"]

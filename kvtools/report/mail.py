@@ -8,7 +8,8 @@ of logs and hints at commands of this machine are left out: nobody else can foll
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from kvtools.model import Outcome, Status
 from kvtools.report.layout import by_column, columns_of, heads, short_time
@@ -25,6 +26,8 @@ from kvtools.report.text import (
 )
 
 COLUMNS = 72
+_WRITES = ("--json", "--junit", "--html", "--mail", "--markdown", "--ktap", "--kcidb",
+           "--patchwork", "--github", "--gitlab")
 EVIDENCE_LINES = 12
 ABBREVIATED = {
     Status.PASS: "ok",
@@ -111,16 +114,32 @@ def tested(report: RunReport) -> Iterator[str]:
     base = report.base
     public = "" if base.public else " (not public)"
     tools = ", ".join(f"{name} {version}" for name, version in report.host.tools.items())
-    yield from wrap(f"Tested on {base.name} {base.version} ({base.origin}), commit", "  ")
+    guests = "no guests" if report.accel.name == "none" else f"{report.accel.name} guests"
+    # Of one's own clone the origin is where it lies.
+    origin = "" if base.origin.startswith("/") else f" ({base.origin})"
+    yield from wrap(f"Tested on {base.name} {base.version}{origin}, commit", "  ")
     yield from wrap(f"  {base.commit}{public}", "  ")
     yield from wrap(
-        f"by kvtools {report.host.kvtools} with {report.accel.name} guests on "
+        f"by kvtools {report.host.kvtools} with {guests} on "
         f"{report.host.cores} cores" + (f", {tools}" if tools else "")
         + f", in {short_time(report.seconds)}",
         "  ",
     )
     if report.command:
-        yield from wrap(f"  $ {shlex.join(report.command)}", "      ")
+        yield from wrap(f"  $ {shlex.join(_shared(report.command))}", "      ")
+
+
+def _shared(command: Sequence[str]) -> list[str]:
+    """The command without the files it wrote, and without where things lie on this machine."""
+    words, skip = [], False
+    for word in command:
+        option, given, value = word.partition("=")
+        if skip or option in _WRITES:
+            skip = option in _WRITES and not given and not skip
+            continue
+        value = Path(value).name if given and value.startswith(("/", "~")) else value
+        words.append(Path(word).name if word.startswith(("/", "~")) else option + given + value)
+    return words
 
 
 def wrap(text: str, indent: str = "") -> list[str]:

@@ -2,24 +2,26 @@
 """The text of the cover letter, from a template that the user can replace. Pure but for that file.
 
 What the template is given: ``title``, ``summary`` (of the series' own cover letter), ``revision``,
-``changes`` (a draft, a line each), ``table`` and ``tested`` (of the run, 72 columns), ``verdict``,
-``base``, ``public``, ``to`` and ``cc``. b4 adds the diffstat, ``base-commit`` and ``change-id``.
+``changes`` (a draft, a line each), ``table``, ``cells`` (configs, scenarios, checks) and ``tested``
+(of the run, 72 columns), ``verdict``, ``base``, ``public``, ``to`` and ``cc``. b4 adds
+the diffstat, ``base-commit`` and ``change-id``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
 import jinja2
 
 from kvtools.errors import UserError
-from kvtools.model import Series
+from kvtools.model import Series, Status, Step
 from kvtools.report import RunReport
 from kvtools.report.mail import table, tested, wrap
 from kvtools.report.text import verdict_line
+from kvtools.submit import revisions
 from kvtools.submit.recipients import Recipient
 
 TEMPLATE = "cover.txt"
@@ -48,8 +50,9 @@ def render(series: Series, report: RunReport, recipients: Sequence[Recipient], *
     base = report.base
     values = {
         "title": series.title, "summary": summary(series), "revision": revision,
-        "changes": ["\n".join(wrap(f"- {line}", "  ")) for line in changes],
+        "changes": ["\n".join(_item(line)) for line in changes],
         "table": "\n".join(table(report)), "tested": "\n".join(tested(report)),
+        "cells": "\n".join(_cells(report)),
         "verdict": "\n".join(wrap(verdict_line(report))), "public": base.public,
         "base": "\n".join(wrap(f"{base.name} {base.version} ({base.origin})")),
         "to": [one.who for one in recipients if one.is_to],
@@ -64,6 +67,21 @@ def render(series: Series, report: RunReport, recipients: Sequence[Recipient], *
         raise UserError(f"{template or TEMPLATE}: {error}",
                         fix="kvtools submit --help names what a template is given") from error
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _item(line: str) -> list[str]:
+    return [f"- {line}"] if revisions.ARCHIVE in line else wrap(f"- {line}", "  ")
+
+
+def _cells(report: RunReport) -> Iterator[str]:
+    """What ran, by kind; what was only skipped did not."""
+    ran = dict.fromkeys((outcome.step, outcome.name) for row, outcome in report.outcomes()
+                        if outcome.status is not Status.SKIP and "subtest_of" not in
+                        outcome.details)
+    for head, steps in (("Configs", (Step.BUILD,)), ("Booted", (Step.BOOT,)),
+                        ("Scenarios", (Step.SELFTEST, Step.DUMP)), ("Checks", (Step.CHECK,))):
+        names = [name for step, name in ran if step in steps]
+        yield from wrap(f"{head}: {', '.join(names) or 'none'}", "  ")
 
 
 def _template(path: Path | None) -> str:

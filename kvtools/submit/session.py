@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import mailbox
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,12 +25,16 @@ from kvtools.submit.gate import Applied
 from kvtools.submit.recipients import Recipient
 
 TREE, MAILS, STATE = "tree", "mails", "submit.json"
+EDITME = "EDITME"  # b4's word for what the author has still to write
 CREATION_FACTOR = 80  # patches of a series that is reworked are alike: take them for pairs
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """``previous`` is the last revision as it was sent, ``replies`` a mailbox of answers to it."""
+    """``previous`` is the last revision as it was sent, ``replies`` a mailbox of answers to it.
+
+    ``tree`` is the user's own clone where the base is of one.
+    """
 
     output: Path
     sender: Person
@@ -37,18 +43,23 @@ class Asked:
     revision: int | None = None
     resend: bool = False
     template: Path | None = None
+    tree: Path | None = None
     to: tuple[str, ...] = ()
     cc: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What was written: the mails with the cover letter first, who gets them, what to know."""
+    """What was written: the mails with the cover letter first, who gets them, what to know.
+
+    ``trailers`` are those that b4 took from replies, ``subject: trailer``.
+    """
 
     mails: tuple[Path, ...]
     recipients: tuple[Recipient, ...]
     run: str
     warnings: tuple[str, ...]
+    trailers: tuple[str, ...] = ()
 
 
 class Refused(UserError):
@@ -75,9 +86,11 @@ def prepare(asked: Asked, request: RunRequest, store: Store, reports: Sequence[R
         raise UserError("there is no series to submit", fix="name a SERIES")
     patches = applied(request, store, emit)
     report = gate.matching(reports, patches)
-    if reasons := gate.refusals(report, request.base, patches):
+    later = reports[reports.index(report) + 1:] if report else ()
+    if reasons := gate.refusals(report, request.base, patches, later):
         raise Refused(reasons)
     assert report is not None
+    report = replace(report, base=replace(report.base, public=_public(asked, request)))
     asked.output.mkdir(parents=True, exist_ok=True)
     if (asked.output / TREE).exists():
         raise UserError(f"{asked.output} holds a submission", fix="name another --output")
@@ -87,11 +100,12 @@ def prepare(asked: Asked, request: RunRequest, store: Store, reports: Sequence[R
     revision, changes = _revision(asked, request, store, patches, emit)
     before = asked.previous.change_id if asked.previous else None
     branch.track(revision=revision, change_id=before or series.change_id, resend=asked.resend)
-    warnings = list(_warnings(request, report))
-    if asked.replies:
-        warnings += _trailers(branch, asked.replies)
+    warnings = _warnings(report)
+    took, missed = _trailers(branch, asked.replies) if asked.replies else ([], [])
     text = letter.render(series, report, named, revision=revision, changes=changes,
                          template=asked.template)
+    if EDITME in text:
+        warnings.append("the cover letter says EDITME: b4 does not send it like that")
     branch.describe(letter.kept_by_b4(text))
     emit(Working("writing the mails with b4"))
     mails = branch.write(asked.output / MAILS)
@@ -100,7 +114,7 @@ def prepare(asked: Asked, request: RunRequest, store: Store, reports: Sequence[R
                            fix=f"compare {asked.output / MAILS} with the series")
     emit(Working("writing the mails with b4", done=True))
     _keep(asked.output, branch, report, named)
-    return Made(mails, tuple(named), report.id, tuple(warnings))
+    return Made(mails, tuple(named), report.id, (*warnings, *missed), tuple(took))
 
 
 def applied(request: RunRequest, store: Store, emit: Emit) -> tuple[Applied, ...]:
@@ -137,38 +151,50 @@ def _revision(asked: Asked, request: RunRequest, store: Store, patches: Sequence
     assert request.series is not None
     if asked.previous is None:
         return asked.revision or request.series.revision, []
-    number = asked.previous.revision + (not asked.resend)
+    last = asked.previous
+    revision = asked.revision or last.revision + (not asked.resend)
+    link = [] if asked.resend or not last.cover else revisions.link(last.cover.mail, last.revision)
     try:
-        old = applied(replace(request, series=asked.previous), store, emit)
+        old = applied(replace(request, series=last), store, emit)
     except UserError as error:
         emit(Notice(f"no range-diff: the last revision does not apply here ({error.message})",
                     "warning"))
-        return asked.revision or number, []
+        return revision, link
     base = request.base.commit
     text = run_git(request.base.repo, "range-diff", "--no-color",
                    f"--creation-factor={CREATION_FACTOR}", f"{base}..{old[-1].commit}",
                    f"{base}..{patches[-1].commit}", deadline=WRITE).text
     (asked.output / "range-diff.txt").write_text(text, "utf-8")
-    return asked.revision or number, revisions.draft(text)
+    return revision, [*revisions.draft(text), *link]
 
 
-def _warnings(request: RunRequest, report: RunReport) -> list[str]:
+def _public(asked: Asked, request: RunRequest) -> bool:
+    """Whether others can get the base: of a clone, what a remote's branch or a tag holds."""
+    if not request.base.public or asked.tree is None:
+        return request.base.public
+    return bool(run_git(asked.tree, "for-each-ref", "--count=1", "--format=%(refname)",
+                        f"--contains={request.base.commit}", "refs/remotes", "refs/tags",
+                        deadline=WRITE).text.strip())
+
+
+def _warnings(report: RunReport) -> list[str]:
     found = []
-    if not request.base.public:
-        found.append(f"the base {request.base.name} {request.base.version} is not public: nobody "
+    if not report.base.public:
+        found.append(f"the base {report.base.name} {report.base.version} is not public: nobody "
                      "can apply this series; rebase it on a tree that others have")
+    found += gate.absent(report)
     for row, outcome in report.outcomes():
         if row.number and outcome.status is Status.WARN:
             found.append(f"patch {row.number}: {outcome.cell} WARN: {outcome.summary}")
     return found
 
 
-def _trailers(branch: Branch, replies: Path) -> list[str]:
-    before = branch.tip
-    said = branch.take_trailers(replies)
-    if branch.tip == before:
-        return [f"{replies} has no trailers for these patches"]
-    return [row.strip() for row in said.splitlines() if row.strip().startswith("+ ")]
+def _trailers(branch: Branch, replies: Path) -> tuple[list[str], list[str]]:
+    """What b4 took, and warnings of what it did not."""
+    took = revisions.taken(branch.take_trailers(replies))
+    with contextlib.closing(mailbox.mbox(replies, create=False)) as box:
+        missed = revisions.left(box, took)
+    return took, [f"not taken, the patch changed since or has it: {one}" for one in missed]
 
 
 def _branch_name(series: Series) -> str:

@@ -73,6 +73,22 @@ def test_mail_says_what_a_list_wants_to_know() -> None:
     assert "commit\n  " + "b" * 40 + " (not public)\n" in text and "$ kvtools test" in text
 
 
+def test_mail_says_nothing_of_where_things_lie_here() -> None:
+    run = reports.report(command=(
+        "kvtools", "test", "/home/me/mine", "--tree=/home/me/linux", "--only", "build", "--json",
+        "/tmp/run.json", "--html=-", "-q"))
+    text = to_mail(replace(run, base=replace(run.base, origin="/home/me/linux at commit bbb")))
+    assert "$ kvtools test mine --tree=linux --only build -q\n" in text
+    assert "/home" not in text and "/tmp" not in text
+    assert "linux-source-6.1" in to_mail(run)  # where others get it from stays
+
+
+def test_mail_of_a_run_without_guests() -> None:
+    run = reports.report()
+    assert "with tcg guests on" in to_mail(run)
+    assert "with no guests on" in to_mail(replace(run, accel=replace(run.accel, name="none")))
+
+
 def test_mail_with_many_columns_makes_bands() -> None:
     cells = [f"selftest:scenario.number{n:02d}" for n in range(30)]
     made = reports.report(*(reports.row(n, *map(reports.outcome, cells)) for n in range(3)))

@@ -63,7 +63,7 @@ def test_a_failure_is_named(status: Status) -> None:
 
 @pytest.mark.parametrize(("patches", "says"), [
     ((PATCHES[0], replace(PATCHES[1], tree="t3")), "patch 2 has changed since run"),
-    ((PATCHES[0], replace(PATCHES[1], commit="c3")), "the message of patch 2"),
+    ((PATCHES[0], replace(PATCHES[1], commit="c3")), "message or the author of patch 2"),
     ((*PATCHES, Applied(3, "mm: three", "c3", "t3")), "patch 3 was not tested"),
     (PATCHES[:1], "1 patches that are not in the series"),
 ])
@@ -79,7 +79,7 @@ def test_no_run_another_base_and_a_patch_that_was_only_applied() -> None:
     report = a_run()
     bare = [replace(row, outcomes=(reports.outcome("apply"),)) for row in report.rows]
     report = replace(report, rows=tuple(bare))
-    assert "not tested" in gate.refusals(report, base(report.base.commit), PATCHES)[0]
+    assert "tested nothing there" in gate.refusals(report, base(report.base.commit), PATCHES)[0]
 
 
 def test_the_newest_run_of_the_same_patches_is_taken() -> None:
@@ -90,6 +90,52 @@ def test_the_newest_run_of_the_same_patches_is_taken() -> None:
     assert gate.matching([other], PATCHES) is other  # to say what changed since
     strange = replace(same, rows=tuple(replace(row, tree="t8") for row in same.rows))
     assert gate.matching([strange], PATCHES) is None
+
+
+def checks_only(report: RunReport, status: Status = Status.PASS) -> RunReport:
+    cells = (reports.outcome("check:checkpatch", status=status, summary="4 errors"),)
+    return replace(report, id="narrow", rows=tuple(
+        replace(row, outcomes=cells if row.number == 2 else ()) for row in report.rows))
+
+
+def test_a_run_that_built_nothing_is_refused() -> None:
+    narrow = replace(a_run(), rows=tuple(
+        replace(row, outcomes=(reports.outcome("check:checkpatch"),)) for row in a_run().rows))
+    reasons = gate.refusals(narrow, base(narrow.base.commit), PATCHES)
+    assert len(reasons) == 1 and "built no kernel" in reasons[0]
+    assert not gate.built(narrow) and gate.built(a_run())
+
+
+def test_a_later_run_of_few_cells_hides_nothing_and_counts() -> None:
+    whole, here = a_run(), base(a_run().base.commit)
+    narrow = checks_only(whole)
+    assert gate.matching([whole, narrow], PATCHES) is whole
+    assert gate.refusals(whole, here, PATCHES, [narrow]) == []
+    failed = checks_only(whole, Status.FAIL)
+    assert gate.refusals(whole, here, PATCHES, [failed]) == [
+        "patch 2: check:checkpatch FAIL: 4 errors"]
+    assert gate.refusals(whole, here, PATCHES, [failed, narrow]) == []  # mended, run again
+    other = replace(failed, rows=tuple(replace(r, commit="c9") for r in failed.rows))
+    assert gate.refusals(whole, here, PATCHES, [other]) == []  # of a message that is no more
+
+
+def test_what_was_left_out_is_a_warning() -> None:
+    report = a_run()
+    assert gate.absent(report) == [f"run {report.id}: no check ran"]
+    bare = [replace(row, outcomes=row.outcomes[:1] if row.number < 2 else (
+        reports.skip("build:guest"), reports.outcome("check:checkpatch"))) for row in report.rows]
+    assert gate.absent(replace(report, rows=tuple(bare))) == [
+        f"run {report.id}: no guest was booted", f"run {report.id}: patch 2 not built"]
+
+
+def test_only_the_first_changed_patch_is_named() -> None:
+    report = a_run()
+    reworded = (Applied(1, "mm: one", "c8", "t1"), Applied(2, "mm: two", "c9", "t2"))
+    edited = (Applied(1, "mm: one", "c8", "t8"), Applied(2, "mm: two", "c9", "t9"))
+    for patches, says in ((reworded, "the message or the author of patch 1"),
+                          (edited, "patch 1 has changed")):
+        reasons = gate.refusals(report, base(report.base.commit), patches)
+        assert len(reasons) == 1 and says in reasons[0]
 
 
 # Recipients, changes, the letter
@@ -134,6 +180,42 @@ def test_the_draft_says_what_a_reviewer_has_to_look_at() -> None:
     assert revisions.draft("1:  aaaaaaa = 1:  bbbbbbb mm: one\n") == []
 
 
+def test_the_last_revision_is_linked() -> None:
+    cover = b"Message-Id: <20261125-a-very-long-change-id@example.org>\n\nx\n"
+    link = revisions.link(cover, 1)
+    assert link == ["Link to v1: https://lore.kernel.org/r/20261125-a-very-long-change-id@example.org"]
+    assert f"- {link[0]}\n" in letter.render(series("Why."), a_run(), [], revision=2, changes=link)
+    assert revisions.link(b"Subject: x\n\nx\n", 1) == []
+
+
+B4_SAID = """\
+mm: one
+  + Reviewed-by: A <a@x.org>
+    via: https://lore.kernel.org/all/r@x.org
+---
+  mm: one
+    + Reviewed-by: A <a@x.org>
+---
+Trailers updated.
+"""
+
+
+def test_trailers_taken_once_and_those_left_are_told() -> None:
+    took = revisions.taken(B4_SAID)
+    assert took == ["mm: one: Reviewed-by: A <a@x.org>"]
+    replies = []
+    for title, trailer in (("one", "Reviewed-by: A <a@x.org>"), ("two", "Acked-by: B <b@x.org>"),
+                           ("two", "> Acked-by: C <c@x.org>")):
+        reply = EmailMessage()
+        reply["Subject"], reply["In-Reply-To"] = f"Re: [PATCH 1/2] mm: {title}", "<p@x.org>"
+        reply.set_content(f"Fine.\n\n{trailer}\n")
+        replies.append(reply)
+    sent = EmailMessage()
+    sent["Subject"], sent["In-Reply-To"] = "[PATCH 2/2] mm: two", "<c@x.org>"
+    sent.set_content("Acked-by: D <d@x.org>\n")  # it had that when it was sent
+    assert revisions.left([*replies, sent], took) == ["mm: two: Acked-by: B <b@x.org>"]
+
+
 def series(body: str) -> Series:
     return Series("s", "mm: a title", "dir", (), cover=CoverLetter("mm: a title", body, b""))
 
@@ -152,6 +234,8 @@ def test_the_letter_warns_of_a_base_nobody_has(tmp_path: Path) -> None:
     own = replace(report, base=replace(report.base, public=False))
     assert "not public" not in letter.render(series("Why."), public, [], revision=1, changes=[])
     text = letter.render(series("Why."), own, [], revision=2, changes=["patch 1 is new: mm: one"])
+    assert text.startswith("mm: a title\n\nWARNING: the base is not public")
+    assert "Configs: guest\nBooted: guest\nScenarios: vmem.resize\nChecks: none\n" in text
     assert "not public" in text and "Why.\n\nChanges in v2:\n\n- patch 1 is new" in text
     assert max(map(len, text.splitlines())) <= 72
     template = tmp_path / "mine"
@@ -233,6 +317,7 @@ def trailers_thread(mails: Path, path: Path) -> Path:
 def test_from_a_run_to_two_revisions(cli: Cli, patches: Path, fakelinux: Path,
                                      tmp_path: Path) -> None:
     tree = ["--tree", fakelinux, "--base", git(fakelinux, "rev-parse", "HEAD~2")]
+    git(fakelinux, "update-ref", "refs/remotes/origin/master", "HEAD~2")
     out = tmp_path / "v1"
     code, _, err = cli("submit", "prepare", patches, *tree, "--output", out)
     assert code == 1 and "nothing was tested" in err
@@ -242,7 +327,7 @@ def test_from_a_run_to_two_revisions(cli: Cli, patches: Path, fakelinux: Path,
 
     code, told, err = cli("submit", "prepare", patches, *tree, "--output", out)
     assert code == 0, err
-    assert "3 mails" in told and "Nothing was sent" in told
+    assert "3 mails" in told and "Nothing was sent" in told and "not public" not in told
     sent = [email.message_from_bytes(p.read_bytes()) for p in sorted((out / "mails").iterdir())]
     assert [m["Subject"] for m in sent] == [
         "[PATCH 0/2] mm: add things", "[PATCH 1/2] mm: add 1", "[PATCH 2/2] mm: add 2"]
@@ -276,6 +361,8 @@ def test_from_a_run_to_two_revisions(cli: Cli, patches: Path, fakelinux: Path,
     assert again[0]["Subject"] == "[PATCH v2 0/2] mm: add things"
     assert again[0]["X-Change-ID"] == sent[0]["X-Change-ID"]
     assert "patch 2: code changed: mm: add 2" in again[0].get_payload(decode=True).decode()
+    assert "not taken, the patch changed since or has it: mm: add 2: Reviewed-by" in told
+    assert "- Link to v1: https://lore" in again[0].get_payload(decode=True).decode()
     assert b"Reviewed-by: Re Viewer" not in again[2].get_payload(decode=True)  # it is another patch
     assert "range-diff.txt" in {p.name for p in (tmp_path / "v2").iterdir()}
     b4(tmp_path / "v2/mails", tmp_path)
@@ -296,8 +383,12 @@ def test_a_resend_and_trailers_of_an_unchanged_patch(cli: Cli, patches: Path, fa
     code, told, err = cli("submit", "prepare", patches, *tree, "--output", tmp_path / "again",
                           "--previous", tmp_path / "v1/mails", "--resend", "--replies", thread)
     assert code == 0, err
-    assert "Reviewed-by: Re Viewer" in told
+    assert "from a reply, mm: add 2: Reviewed-by: Re Viewer" in told and "not taken" not in told
+    assert "is not public" in told  # no remote and no tag has the base
+    assert "no guest was booted" in told and "Link to" not in told
+    assert "stopped" not in cli("runs")[1]  # looking at the store is no run
     mails = sorted((tmp_path / "again/mails").iterdir())
+    assert mails[0].read_text().count("WARNING: the base is not public") == 1
     assert "[PATCH RESEND 2/2] mm: add 2" in mails[2].read_text()
     assert "Reviewed-by: Re Viewer <rev@example.org>" in mails[2].read_text()
 

@@ -8,6 +8,8 @@ Message-IDs, diffstat, trailers from replies, sending (https://b4.docs.kernel.or
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from kvtools import git, process
@@ -17,8 +19,10 @@ from kvtools.git.command import git as run_git
 from kvtools.model import Person
 
 DEADLINE = 300.0
-BASE = "base"
+BASE = "kvtools/base"  # the name of a series has no slash
 _SPARSE = ("/MAINTAINERS",)
+_OURS = "kvtools.submission"
+_COMPARED = "--format=%T%x00%an <%ae>%x00%B"
 
 
 class Branch:
@@ -36,12 +40,16 @@ class Branch:
         made = cls(path, name)
         for key, value in (("user.name", sender.name), ("user.email", sender.email),
                            ("b4.prep-cover-strategy", "branch-description"), ("gc.auto", "0"),
-                           ("core.hooksPath", "/dev/null")):
+                           ("core.hooksPath", "/dev/null"), (_OURS, "true")):
             run_git(path, "config", key, value)
         # A whole kernel tree is 1.5 GB, and nothing here reads its files.
         run_git(path, "sparse-checkout", "set", "--no-cone", *_SPARSE)
         run_git(path, "branch", "--force", BASE, base)
         run_git(path, "checkout", "--quiet", "-B", name, tip, deadline=WRITE)
+        for other in run_git(path, "for-each-ref", "--format=%(refname:short)",
+                             "refs/heads").text.split():
+            if other not in (BASE, name):  # clone made one of the HEAD of the source
+                run_git(path, "branch", "--quiet", "-D", other)
         made._b4("prep", "--enroll", base)
         return made
 
@@ -52,6 +60,25 @@ class Branch:
             raise UserError(f"{path} is not there", fix="kvtools submit prepare makes it")
         return cls(path, run_git(path, "symbolic-ref", "--short", "HEAD").text.strip())
 
+    @staticmethod
+    def discard(path: Path) -> None:
+        """Remove what a :meth:`make` left that did not come to its end; nothing that is not ours.
+
+        Raises UserError when something else is there.
+        """
+        if not path.exists():
+            return
+        known = path / ".git/config"
+        if not known.is_file() or run_git(path, "config", "--file", str(known.absolute()), _OURS,
+                                          check=False).text.strip() != "true":
+            raise UserError(f"{path} is in the way", fix="name another --output")
+        shutil.rmtree(path)
+
+    @property
+    def sent(self) -> tuple[str, ...]:
+        """The tags that b4 set when it sent, as ``sent/mm-v1``."""
+        return tuple(run_git(self.path, "tag", "--list", "sent/*").text.split())
+
     @property
     def tip(self) -> str:
         return git.rev_parse(self.path, self.name)
@@ -60,7 +87,8 @@ class Branch:
         """Set the cover letter."""
         run_git(self.path, "config", f"branch.{self.name}.description", text)
 
-    def track(self, *, revision: int, change_id: str | None, resend: bool) -> None:
+    def track(self, *, revision: int, change_id: str | None,
+              prefixes: Sequence[str] = ()) -> None:
         """Go on with the series that was sent before under ``change_id``."""
         if change_id:
             key = f"branch.{self.name}.b4-tracking"
@@ -69,11 +97,18 @@ class Branch:
             run_git(self.path, "config", key, json.dumps(tracked))
         if revision > 1:
             self._b4("prep", "--force-revision", str(revision))
-        if resend:
-            self._b4("prep", "--add-prefixes", "RESEND")
+        if prefixes:
+            self._b4("prep", "--set-prefixes", *prefixes)
 
     def take_trailers(self, mailbox: Path) -> str:
-        """Add what reviewers replied with; returns what b4 says of it."""
+        """Add what reviewers replied with; returns what b4 says of it.
+
+        b4 rewrites no commit that somebody else committed, and ours are by their authors.
+        """
+        mine = run_git(self.path, "config", "user.email").text.strip()
+        committers = run_git(self.path, "log", "--format=%ce", f"{BASE}..{self.name}").text.split()
+        if set(committers) != {mine}:
+            self._b4("prep", "--claim")
         return self._b4("trailers", "--update", "--use-local-mbox", str(mailbox.absolute()))
 
     def write(self, directory: Path) -> tuple[Path, ...]:
@@ -88,7 +123,10 @@ class Branch:
         return found
 
     def applies(self, mails: tuple[Path, ...], base: str, tree: str) -> bool:
-        """Whether ``git am`` of the mails makes the tree that was tested."""
+        """Whether ``git am`` of the mails makes the tree that was tested, and of each mail the
+        commit that it was made of: tree, author and message.
+        """
+        meant = self._commits(base, self.name)
         run_git(self.path, "checkout", "--quiet", "--detach", base, deadline=WRITE)
         try:
             done = run_git(self.path, "am", "--quiet", "--no-3way",
@@ -97,13 +135,22 @@ class Branch:
             if done.returncode != 0:
                 run_git(self.path, "am", "--abort", check=False)
                 return False
-            return git.tree_of(self.path, "HEAD") == tree
+            return git.tree_of(self.path, "HEAD") == tree and self._commits(base, "HEAD") == meant
         finally:
             run_git(self.path, "checkout", "--quiet", "--force", self.name, deadline=WRITE)
 
+    def _commits(self, base: str, tip: str) -> str:
+        return run_git(self.path, "log", "--reverse", _COMPARED, f"{base}..{tip}").text
+
     def send(self) -> int:
-        """Hand over to b4, with the user's own mail settings and terminal."""
-        return process.foreground(["b4", "send"], cwd=self.path)
+        """Hand over to b4, with the user's own mail settings and terminal.
+
+        b4 signs, and gives up where there is no key to sign with.
+        """
+        keys = [run_git(self.path, "config", key, check=False).text.strip()
+                for key in ("user.signingKey", "patatt.signingKey")]
+        sign = [] if any(keys) else ["--no-sign"]
+        return process.foreground(["b4", "send", *sign], cwd=self.path)
 
     def _b4(self, *words: str) -> str:
         """Offline: nothing that b4 would look up on the network is needed to write mails."""

@@ -22,6 +22,7 @@ from kvtools.store import Store
 from kvtools.submit import gate, letter, recipients, revisions
 from kvtools.submit.branch import Branch
 from kvtools.submit.gate import Applied
+from kvtools.submit.prefixes import prefixes
 from kvtools.submit.recipients import Recipient
 
 TREE, MAILS, STATE = "tree", "mails", "submit.json"
@@ -92,14 +93,16 @@ def prepare(asked: Asked, request: RunRequest, store: Store, reports: Sequence[R
     assert report is not None
     report = replace(report, base=replace(report.base, public=_public(asked, request)))
     asked.output.mkdir(parents=True, exist_ok=True)
-    if (asked.output / TREE).exists():
+    if (asked.output / STATE).exists():
         raise UserError(f"{asked.output} holds a submission", fix="name another --output")
+    Branch.discard(asked.output / TREE)
     named = _recipients(asked, request, patches[-1].commit, emit)
     branch = Branch.make(asked.output / TREE, _branch_name(series), request.base.repo,
                          request.base.commit, patches[-1].commit, asked.sender)
     revision, changes = _revision(asked, request, store, patches, emit)
     before = asked.previous.change_id if asked.previous else None
-    branch.track(revision=revision, change_id=before or series.change_id, resend=asked.resend)
+    branch.track(revision=revision, change_id=before or series.change_id,
+                 prefixes=prefixes(series, resend=asked.resend))
     warnings = _warnings(report)
     took, missed = _trailers(branch, asked.replies) if asked.replies else ([], [])
     text = letter.render(series, report, named, revision=revision, changes=changes,
@@ -110,7 +113,7 @@ def prepare(asked: Asked, request: RunRequest, store: Store, reports: Sequence[R
     emit(Working("writing the mails with b4"))
     mails = branch.write(asked.output / MAILS)
     if not branch.applies(mails, request.base.commit, patches[-1].tree):
-        raise MachineError("the mails do not make the tree that was tested",
+        raise MachineError("git am makes other commits of the mails than those that were tested",
                            fix=f"compare {asked.output / MAILS} with the series")
     emit(Working("writing the mails with b4", done=True))
     _keep(asked.output, branch, report, named)
@@ -225,5 +228,9 @@ def reopened(output: Path) -> tuple[Branch, dict[str, str]]:
     if branch.tip != state["tip"]:
         raise UserError(f"the patches in {output / TREE} changed after they were checked",
                         fix="change the series, test it and prepare it again")
+    if sent := branch.sent:
+        raise UserError(f"b4 sent this already: {', '.join(sent)}",
+                        fix="kvtools submit prepare --previous makes the next revision, or with "
+                        "--resend the same again")
     return branch, state
 

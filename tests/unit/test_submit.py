@@ -266,6 +266,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         (tmp_path / name).mkdir()
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)  # not in a clone with an identity of its own
     (tmp_path / "tiny.toml").write_text(
         'description = "tiny"\narch = "x86_64"\ntarget = "tinyconfig"\nfragments = ["own"]\n')
     (tmp_path / "own.config").write_text("CONFIG_64BIT=y\n")
@@ -378,7 +379,15 @@ def test_a_resend_and_trailers_of_an_unchanged_patch(cli: Cli, patches: Path, fa
     tree = ["--tree", fakelinux, "--base", git(fakelinux, "rev-parse", "HEAD~2")]
     test = ["test", patches, *tree, "--config", tmp_path / "tiny.toml", "--only", "build"]
     assert cli(*test)[0] == 0
-    assert cli("submit", "prepare", patches, *tree, "--output", tmp_path / "v1")[0] == 0
+    # Who sends is not who wrote them.
+    (tmp_path / "HOME/.gitconfig").write_text("[user]\nname = Se Nder\nemail = se@example.org\n")
+    first = ["submit", "prepare", patches, *tree, "--output", tmp_path / "v1"]
+    (tmp_path / "bad").write_text("{{ no_such }}")
+    code, _, err = cli(*first, "--template", tmp_path / "bad")
+    assert code == 2 and "no_such" in err
+    assert cli(*first)[0] == 0  # what the bad template left is cleared
+    code, _, err = cli(*first)
+    assert code == 2 and "holds a submission" in err
     thread = trailers_thread(tmp_path / "v1/mails", tmp_path / "thread.mbox")
     code, told, err = cli("submit", "prepare", patches, *tree, "--output", tmp_path / "again",
                           "--previous", tmp_path / "v1/mails", "--resend", "--replies", thread)

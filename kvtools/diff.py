@@ -153,7 +153,7 @@ class _Reader:
         left = header.get(b"rename from", header.get(b"copy from", left))
         right = header.get(b"rename to", header.get(b"copy to", right))
         if self._names_follow():
-            left, right = _name(self._peek()[4:]), _name(self._peek(1)[4:])
+            left, right = file_name(self._peek()[4:]), file_name(self._peek(1)[4:])
             prefixed = prefixed and (not header or left != right)
             left, right = _strip(left), _strip(right)
             self.at += 2
@@ -240,9 +240,9 @@ def _damage(row: bytes, before: Sequence[bytes]) -> str:
 def _git_names(rest: bytes) -> tuple[bytes, bytes]:
     """Both names of a ``diff --git`` line; without quotes they are equal but for a prefix."""
     if rest.startswith(b'"') and (match := _QUOTED.match(rest)):
-        return _unquote(match[1]), _name(rest[match.end() + 1 :])
+        return _unquote(match[1]), file_name(rest[match.end() + 1 :])
     if rest.endswith(b'"') and (at := rest.find(b' "')) > 0:
-        return rest[:at], _name(rest[at + 1 :])
+        return rest[:at], file_name(rest[at + 1 :])
     for at in (m.start() for m in re.finditer(rb" ", rest)):
         left, right = rest[:at], rest[at + 1 :]
         if left == right or _strip(left) == _strip(right):
@@ -251,7 +251,8 @@ def _git_names(rest: bytes) -> tuple[bytes, bytes]:
     return left, right
 
 
-def _name(field: bytes) -> bytes:
+def file_name(field: bytes) -> bytes:
+    """The name in a ``---`` or ``+++`` line, without git's quotes and what is behind it."""
     field = field.rstrip(b"\r")
     if match := _QUOTED.match(field):
         return _unquote(match[1])

@@ -155,11 +155,12 @@ def _headers(message: Message) -> dict[str, str]:
     """Decoded headers by lower-case name, the first of each."""
     found: dict[str, str] = {}
     for name, value in message.raw_items():
-        found.setdefault(name.lower(), _decode_header(str(value)))
+        found.setdefault(name.lower(), decode_header(str(value)))
     return found
 
 
-def _decode_header(value: str) -> str:
+def decode_header(value: str) -> str:
+    """A header's value with its encoded words read; it may have line breaks that they hid."""
     raw = value.encode("utf-8", "surrogateescape")
     text = re.sub(r"\r?\n[ \t]+", " ", _decode(raw, None))
     return _WORDS.sub(_encoded_words, text).strip()

@@ -134,6 +134,11 @@ def _test(commands: Commands) -> None:
     )
     _tree_options(command)
     _test_options(command)
+    command.add_argument(
+        "--bisect-exit",
+        action="store_true",
+        help="exit as git bisect run wants it: 0 good, 1 bad, 125 skip, 128 stop",
+    )
 
 
 def _test_options(command: argparse.ArgumentParser) -> None:
@@ -195,11 +200,6 @@ def _test_options(command: argparse.ArgumentParser) -> None:
         "--verify-build",
         action="store_true",
         help="with --header-aware: build everything again after each such build, and compare",
-    )
-    command.add_argument(
-        "--bisect-exit",
-        action="store_true",
-        help="exit as git bisect run wants it: 0 good, 1 bad, 125 skip, 128 stop",
     )
     _format_options(command)
     _run_options(command)

@@ -27,6 +27,7 @@ REVIEW_EXAMPLES = """\
 examples:
   kvtools review thread.mbox --output replies/        on whatever base it applies to
   kvtools review 20180523151151.6730-1-david@redhat.com --output replies/ --tree ~/linux
+  kvtools review thread.mbox --output replies/ --tree ~/linux --candidate v6.12 --candidate v6.11
   kvtools review thread.mbox --output replies/ --run 20261125-114120   without testing again
 
 Nothing is sent: the replies are files for a mail program.
@@ -41,7 +42,8 @@ def review(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output", required=True, metavar="DIR",
                          help="where the replies go, as *.eml and as replies.mbox")
     command.add_argument("--candidate", action="append", default=[], metavar="BASE",
-                         help="a base to try; may be repeated (default: those that are prepared)")
+                         help="a base to try, with --tree a revision of it; may be repeated "
+                         "(default: those that are prepared)")
     command.add_argument("--run", dest="run_id", metavar="RUN",
                          help="write the replies from this stored run, test nothing")
     command.add_argument("--tested-by", action="store_true",

@@ -52,11 +52,14 @@ def accelerator(choice: str) -> accel.Accel:
     )
 
 
-def prepare(arguments: Namespace, emit: Emit) -> Prepared:
-    """Everything up to the first step. Raises UserError or MachineError before any work."""
+def prepare(arguments: Namespace, emit: Emit, read: Series | None = None) -> Prepared:
+    """Everything up to the first step. Raises UserError or MachineError before any work.
+
+    ``read`` is the series when it was read already: one from the list is fetched once.
+    """
     root = paths.data()
     tree = Path(arguments.tree) if arguments.tree else None
-    chosen = _series(arguments, root, tree, emit)
+    chosen = read or _series(arguments, root, tree, emit)
     untrusted = chosen is not None and _untrusted(arguments)
     loaded, uses = _configs(
         arguments.config, chosen, root, getattr(arguments, "extra_warnings", "")

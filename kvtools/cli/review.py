@@ -10,18 +10,18 @@ from pathlib import Path
 
 from kvtools import applying, bases, git, series, session
 from kvtools.cli.prepare import Prepared, prepare
-from kvtools.console import Console, show_report, write_result
-from kvtools.errors import UserError
+from kvtools.cli.test import EXIT, show
+from kvtools.cli.write import check_writable, wanted
+from kvtools.console import Console, write_result
+from kvtools.errors import Interrupted, MachineError, UserError
 from kvtools.events import Emit, Notice
-from kvtools.model import Series, Status
+from kvtools.model import Series
 from kvtools.paths import home
 from kvtools.report import RunReport
-from kvtools.review.candidates import Tried, order, tried
-from kvtools.review.replies import Reply, numbers, replies, untested
+from kvtools.review.candidates import Tried, best, order, tried
+from kvtools.review.replies import Reply, numbers, replies, same, untested
 from kvtools.session import Session
 from kvtools.store import Store
-
-EXIT = {Status.PASS: 0, Status.WARN: 0, Status.FAIL: 1, Status.SKIP: 3, Status.ERROR: 3}
 
 
 def run(arguments: Namespace) -> int:
@@ -29,14 +29,19 @@ def run(arguments: Namespace) -> int:
     output = Path(arguments.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} is not empty", fix="name a new directory")
+    for name, path in wanted(arguments).items():
+        check_writable(path, f"--{name}")
+    reviewer = git.identity()
+    if reviewer is None:
+        raise UserError("git does not know who you are, and the replies are from you",
+                        fix="git config --global user.name and user.email")
     with Console(quiet=arguments.quiet) as console:
         tree = Path(arguments.tree) if arguments.tree else None
         chosen = series.read(arguments.series, tree=tree, emit=console.emit)
         report = _report(arguments, chosen, console.emit)
-    reviewer = git.identity() or chosen.patches[0].author
     made = replies(chosen, report, reviewer, tag=arguments.tested_by, now=time.time())
     _write(output, made)
-    show_report(report)
+    show(arguments, report)
     write_result(_told(output, chosen, report, made, tag=arguments.tested_by))
     return EXIT[report.status]
 
@@ -47,22 +52,29 @@ def _report(arguments: Namespace, chosen: Series, emit: Emit) -> RunReport:
         store = Store(home().state)
         if arguments.run_id not in store.runs():
             raise UserError(f"there is no run {arguments.run_id}", fix="kvtools runs lists them")
-        return session.read(store, arguments.run_id)
+        report = session.read(store, arguments.run_id)
+        if why := same(chosen, report):
+            raise UserError(f"the run {arguments.run_id} is not one of this series: {why}",
+                            fix="kvtools runs lists what each tested")
+        return report
     arguments.base = arguments.base or _base(arguments, chosen, emit)
-    prepared = prepare(arguments, emit)
+    prepared = prepare(arguments, emit, chosen)
     return Session(prepared.store, prepared.request, prepared.command, emit).run()
 
 
 def _base(arguments: Namespace, chosen: Series, emit: Emit) -> str | None:
-    """The name or commit to test on; None where the tree or the series says it."""
-    if chosen.base or (arguments.tree and not arguments.candidate):
+    """The name or, with --tree, the revision to test on; None where the tree or the series says
+    it."""
+    if (chosen.base or arguments.tree) and not arguments.candidate:
         return None
-    known = bases.names()
+    known = [] if arguments.tree else bases.names()
     found = chosen.base_commit or ""
     for info in known:
         if found and info.commit and info.commit.startswith(found):
             emit(Notice(f"the series was made on {info.name}: its base-commit says so"))
             return info.name
+    if found and not arguments.tree:
+        emit(Notice(f"its base-commit {found[:12]} is no base that is here: trying those that are"))
     names = order([i.name for i in known], [i.name for i in known if i.commit],
                   arguments.candidate)
     if not names:
@@ -70,21 +82,22 @@ def _base(arguments: Namespace, chosen: Series, emit: Emit) -> str | None:
                         fix="kvtools base prepare NAME, or --candidate NAME")
     results = []
     for name in names:
-        results.append(_tried(arguments, name, emit))
+        results.append(_tried(arguments, chosen, name, emit))
         emit(Notice(f"tried {results[-1]}"))
-    best = next((one for one in results if one.whole), None)
-    if best is None:
-        raise UserError("the series applies to none of these bases: "
-                        + "; ".join(map(str, results)),
-                        fix="name its own with --tree PATH --base REV")
-    return best.base
+    return best(results)
 
 
-def _tried(arguments: Namespace, name: str, emit: Emit) -> Tried:
-    common = Namespace(**{**vars(arguments), "base": name, "tree": None, "only": ["apply"]})
-    prepared: Prepared = prepare(common, emit)
-    base = prepared.request.base
-    return tried(name, base.version, applying.rows(prepared.request, prepared.store, emit))
+def _tried(arguments: Namespace, chosen: Series, name: str, emit: Emit) -> Tried:
+    """A base that cannot be had is told as the others are; a misspelt one ends it all."""
+    common = Namespace(**{**vars(arguments), "base": name, "only": ["apply"]})
+    try:
+        prepared: Prepared = prepare(common, emit, chosen)
+        base = prepared.request.base
+        return tried(name, base.version, applying.rows(prepared.request, prepared.store, emit))
+    except Interrupted:
+        raise
+    except MachineError as error:
+        return Tried(name, "", 0, len(chosen.patches), str(error), failed=True)
 
 
 def _write(output: Path, made: tuple[Reply, ...]) -> None:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kvtools import diff
+from kvtools.report.mail import wrap
 from kvtools.report.printable import printable
 
 CONTEXT = 6
@@ -14,7 +16,6 @@ CONTEXT = 6
 AFTER = 2
 
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
-_NEW = re.compile(r'\+\+\+ "?(?:b/)?(?P<file>[^"\t]*)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,49 +36,74 @@ def quoted(body: str, comments: Sequence[Comment], attribution: str = "") -> str
     ``attribution`` leads in.
     """
     rows = body.rstrip("\n").split("\n")
-    places = _places(rows)
+    places, heads = _places(rows)
     below: dict[int, list[str]] = {}
     top: list[str] = []
     for comment in comments:
         at = places.get((comment.file, comment.line), places.get((comment.file, 0)))
         if not comment.file or at is None:
             where = f"{comment.file}:{comment.line}: " if comment.file else ""
-            top.append(where + comment.text)
+            top.append(_labelled(where, comment.text))
         elif (comment.file, comment.line) in places:
             below.setdefault(at, []).append(comment.text)
         else:
-            below.setdefault(at, []).append(f"line {comment.line}: {comment.text}")
-    blocks = [text for text in top]
+            below.setdefault(at, []).append(
+                _labelled(f"line {comment.line}: " if comment.line else "", comment.text))
     if below:
-        blocks.append((f"{attribution}\n" if attribution else "") + _cut(rows, below))
-    return "\n\n".join(blocks) + "\n"
+        top.append((f"{attribution}\n" if attribution else "") + _cut(rows, below, heads))
+    return "\n\n".join(top) + "\n"
 
 
-def _places(rows: Sequence[str]) -> Mapping[tuple[str, int], int]:
-    """(file, line in the new file) to row; line 0 is where the file begins."""
+def files_of(body: str) -> set[str]:
+    """The files that the diff in ``body`` has, by their new name."""
+    return {file for file, _ in _places(body.split("\n"))[0]}
+
+
+def _labelled(label: str, text: str) -> str:
+    """The label before the first line; text that is in lines keeps them."""
+    first, newline, rest = text.partition("\n")
+    return "\n".join(wrap(label + first)) + newline + rest
+
+
+def _places(
+    rows: Sequence[str],
+) -> tuple[Mapping[tuple[str, int], int], Mapping[int, tuple[int, int]]]:
+    """(file, line in the new file) to row, line 0 is where the file begins; and for each such
+    row those of its file's and hunk's headers."""
     found: dict[tuple[str, int], int] = {}
-    file, line, old, new = "", 0, 0, 0
+    heads: dict[int, tuple[int, int]] = {}
+    file, line, old, new, begin, head = "", 0, 0, 0, 0, 0
     for index, row in enumerate(rows):
         if old or new:
             if row.startswith("-"):
                 old -= 1
-            elif row.startswith("\\"):
-                pass
-            else:
+            elif not row.startswith("\\"):
                 found[file, line] = index
+                heads[index] = (begin, head)
                 line, new = line + 1, new - 1
                 old -= not row.startswith("+")
-        elif match := _NEW.match(row):
-            file = match["file"]
-            found[file, 0] = index
+        elif row.startswith("+++ ") and index and rows[index - 1].startswith("--- "):
+            file, begin = _file(row), index
+            if file:
+                found[file, 0] = index
         elif file and (hunk := _HUNK.match(row)):
-            line = int(hunk[2])
+            line, head = int(hunk[2]), index
             old, new = (int(hunk[n]) if hunk[n] else 1 for n in (1, 3))
-    return found
+    return found, heads
 
 
-def _cut(rows: Sequence[str], below: Mapping[int, Sequence[str]]) -> str:
+def _file(row: str) -> str:
+    """The new name in a ``+++`` row, unquoted as git quotes it; "" for a file that is removed."""
+    name = diff.file_name(row[4:].encode("utf-8", "surrogateescape"))
+    text = name.decode("utf-8", "surrogateescape")
+    return "" if text == "/dev/null" else text.removeprefix("b/")
+
+
+def _cut(rows: Sequence[str], below: Mapping[int, Sequence[str]],
+         heads: Mapping[int, tuple[int, int]]) -> str:
+    """What is near a comment, with the headers that say where that is."""
     keep = {at + step for at in below for step in range(-CONTEXT, AFTER + 1)}
+    keep |= {row for at in below for row in heads.get(at, ())}
     lines: list[str] = []
     cut = False
     for index, row in enumerate(rows):

@@ -1,30 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The replies to a series, as mails: one to the cover letter, one to each patch at fault. Pure.
 
-Threading after RFC 5322, 3.6.4. Everything that comes from the series goes through the header
-policy of :mod:`email`, which takes no line break, or through :func:`printable`.
+What the mails say; :mod:`.envelope` is whom they go to, :mod:`.quoting` how a patch is quoted.
 """
 
 from __future__ import annotations
 
-import email
-import email.policy
-import hashlib
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
-from email.utils import formatdate, getaddresses
 
 from kvtools import mail
-from kvtools.model import Patch, Person, Series, Status
+from kvtools.model import Outcome, Owner, Patch, Person, Series, Status, Step
 from kvtools.report import RunReport
 from kvtools.report.findings import Found, Kind, findings
 from kvtools.report.mail import to_mail, wrap
-from kvtools.report.printable import printable
-from kvtools.review.quoting import Comment, quoted
+from kvtools.report.model import BASE_ROW
+from kvtools.review.envelope import answer, line
+from kvtools.review.quoting import Comment, files_of, quoted
 
 EVIDENCE = 12
+GUESTS = (Step.BOOT, Step.SELFTEST, Step.DUMP)
+GOOD = (Status.PASS, Status.WARN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,58 +39,96 @@ def replies(series: Series, report: RunReport, reviewer: Person, *, tag: bool,
     head = series.cover.mail if series.cover else series.patches[0].mail
     made = [_reply(head, 0, _summary(series, report, reviewer, tag), reviewer, now)]
     for patch in series.patches:
-        comments = list(_comments(report, patch.number))
-        if comments:
-            body = quoted(mail.parse(patch.mail).text, comments, _attribution(patch))
+        text = mail.parse(patch.mail).text
+        if comments := list(_comments(report, patch.number, text)):
+            body = quoted(text, comments, _attribution(patch))
             made.append(_reply(patch.mail, patch.number, body, reviewer, now))
     return tuple(made)
 
 
 def _summary(series: Series, report: RunReport, reviewer: Person, tag: bool) -> str:
-    text = to_mail(report)
-    reason = untested(series, report)
-    if reason:
-        return f"{text}\nNo Tested-by: {reason}\n"
+    # The command line has paths of this machine, and names for files that nobody else has.
+    text = to_mail(replace(report, command=()))
     if not tag:
         return text
-    return f"{text}\nTested-by: {reviewer}\n"
+    if reason := untested(series, report):
+        return text + "\n" + "\n".join(wrap(f"No Tested-by: {reason}")) + "\n"
+    said = "\n".join(wrap(f"What was tested: {stands_for(report)}", "  "))
+    return f"{text}\n{said}\n\nTested-by: {line(str(reviewer))}\n"
+
+
+def same(series: Series, report: RunReport) -> str:
+    """Why the run is not one of this series, "" when it is."""
+    for row in report.patches:
+        patch = next((one for one in series.patches if one.number == row.number), None)
+        if patch is None or patch.subject != row.subject:
+            return f"its patch {row.number} is \"{line(row.subject)}\""
+    return "" if report.patches else "it tested no patch"
 
 
 def untested(series: Series, report: RunReport) -> str:
-    """Why no Tested-by can be given, "" when every patch passed in a guest."""
+    """Why no Tested-by can be given, "" when every patch was built and the series passed in a
+    guest. A base that the machine failed on judges nothing."""
     rows = {row.number: row for row in report.patches}
     for patch in series.patches:
         row = rows.get(patch.number)
-        if row is None:
+        if row is None or not row.outcomes:
             return f"patch {patch.number} was not tested"
         for outcome in row.outcomes:
             if outcome.status in (Status.FAIL, Status.ERROR):
                 return f"patch {patch.number}: {outcome.cell} {outcome.status}"
-    last = rows[series.patches[-1].number]
-    guests = [o for o in last.outcomes if o.step in ("boot", "selftest", "dump")]
-    if not any(o.status is Status.PASS for o in guests):
-        return "no kernel with the whole series was booted"
-    return ""
+        if not any(o.step is Step.BUILD and o.status in GOOD for o in row.outcomes):
+            return f"patch {patch.number} was not built"
+    base = report.row(BASE_ROW)
+    for outcome in base.outcomes if base else ():
+        if outcome.status is Status.ERROR:
+            return f"the base: {outcome.cell} {outcome.status}"
+    return "" if _passed(report) else "no kernel with the whole series was booted"
 
 
-def _comments(report: RunReport, number: int) -> Iterator[Comment]:
-    """What the patch brought; neither what was there before nor what the machine did."""
+def stands_for(report: RunReport) -> str:
+    """What a Tested-by names: base, configs, scenarios; nothing that did not pass."""
+    base = report.base
+    configs = dict.fromkeys(o.name for row in report.patches for o in row.outcomes
+                            if o.step is Step.BUILD)
+    return (f"{base.name} {base.version} (commit {base.commit[:12]}); built as "
+            f"{', '.join(configs)}; passed: {', '.join(_passed(report))}")
+
+
+def _passed(report: RunReport) -> list[str]:
+    """The cells of guests that passed with the whole series and on every patch they ran on."""
+    last = report.patches[-1].outcomes if report.patches else ()
+    bad = {o.cell for row in report.patches for o in row.outcomes
+           if o.status not in (Status.PASS, Status.SKIP)}
+    return [o.cell for o in last
+            if o.step in GUESTS and o.status is Status.PASS and o.cell not in bad]
+
+
+def _comments(report: RunReport, number: int, body: str) -> Iterator[Comment]:
+    """What the patch brought; neither what was there before nor what the machine did.
+
+    What an earlier patch brought and this one still has is told there.
+    """
     row = report.row(number)
-    outcomes = row.outcomes if row else ()
-    of_series = {o.cell for o in outcomes if o.details.get("scope") == "series"}
-    told = set()
-    for one in findings(report):
-        if one.kind is Kind.NEW and one.rows[0] == number and one.cell not in of_series:
-            told.add(one.cell)
-            yield Comment(_said(one), one.file, one.line)
-    for outcome in outcomes:
-        if outcome.cell in of_series or "subtest_of" in outcome.details:
-            continue
-        failed = outcome.status is Status.FAIL
-        if failed and outcome.cell not in told:
-            yield Comment("\n".join(wrap(f"{outcome.cell}: {outcome.summary}")))
-        if failed and outcome.evidence:
-            yield Comment("\n".join(f"  | {printable(row)}" for row in outcome.evidence[:EVIDENCE]))
+    outcomes = {o.cell: o for o in row.outcomes if not _elsewhere(o)} if row else {}
+    mine = [one for one in findings(report)
+            if one.kind is Kind.NEW and one.rows[0] == number and one.cell in outcomes]
+    files = files_of(body)
+    for one in mine:
+        yield Comment(_said(one), one.file, one.line)
+    for cell in dict.fromkeys(one.cell for one in mine):
+        outcome = outcomes[cell]
+        placed = any(one.file in files for one in mine if one.cell == cell)
+        if outcome.status is Status.FAIL and not placed and outcome.evidence:
+            rows = [piece for text in outcome.evidence[:EVIDENCE]
+                    for piece in wrap(f"  | {text}", "  |   ")]
+            yield Comment("\n".join(rows))
+
+
+def _elsewhere(outcome: Outcome) -> bool:
+    """About the series (the summary tells it), a part of another outcome, or the machine's."""
+    return (outcome.details.get("scope") == "series" or "subtest_of" in outcome.details
+            or outcome.owner is Owner.MACHINE or outcome.status is Status.ERROR)
 
 
 def _said(one: Found) -> str:
@@ -101,44 +136,11 @@ def _said(one: Found) -> str:
 
 
 def _reply(raw: bytes, number: int, body: str, reviewer: Person, now: float) -> Reply:
-    original = email.message_from_bytes(raw, policy=email.policy.default)
-    made = EmailMessage(policy=email.policy.default)
-    made["From"] = str(reviewer)
-    author = mail.parse(raw).author
-    made["To"] = str(author) if author else str(reviewer)
-    others = _others(original, {reviewer.email.lower(), author.email.lower() if author else ""})
-    if others:
-        made["Cc"] = ", ".join(others)
-    made["Subject"] = "Re: " + _line(str(original.get("Subject", "")))
-    made["Date"] = formatdate(now, localtime=False)
-    identity = _line(str(original.get("Message-Id", ""))).strip()
-    threaded = bool(re.fullmatch(r"<[^<>\s]+>", identity))
-    digest = hashlib.sha256(f"{identity}{number}{body}".encode()).hexdigest()[:24]
-    made["Message-ID"] = f"<kvtools-{digest}@{reviewer.email.rpartition('@')[2]}>"
-    if threaded:
-        made["In-Reply-To"] = identity
-        known = re.findall(r"<[^<>\s]+>", str(original.get("References", "")))
-        made["References"] = " ".join([*known, identity])
-    made.set_content(body, cte="8bit")
-    return Reply(number, made, threaded)
+    return Reply(number, *answer(raw, body, reviewer, number=number, now=now))
 
 
 def _attribution(patch: Patch) -> str:
-    return f"On {_line(patch.date)}, {_line(patch.author.name)} wrote:"
-
-
-def _others(original: EmailMessage, known: set[str]) -> list[str]:
-    fields = [str(value) for name in ("From", "To", "Cc") for value in original.get_all(name, [])]
-    found: dict[str, str] = {}
-    for name, address in getaddresses(fields):
-        if "@" in address and address.lower() not in known:
-            who = _line(f"{name} <{address}>" if name else address)
-            found.setdefault(address.lower(), who)
-    return list(found.values())
-
-
-def _line(text: str) -> str:
-    return printable(" ".join(text.split()))
+    return "\n".join(wrap(f"On {line(patch.date)}, {line(patch.author.name)} wrote:"))
 
 
 def numbers(made: Sequence[Reply]) -> str:

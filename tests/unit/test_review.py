@@ -93,7 +93,8 @@ def series(**more: Any) -> Series:
 def a_run(status: Status = Status.PASS, **details: Any) -> RunReport:
     boot = reports.outcome("boot:guest")
     build = reports.outcome("build:guest", status=status, details=details)
-    return reports.report(reports.row(0, boot), reports.row(1, build, boot), reports.row(2, boot))
+    return reports.report(reports.row(0, boot), reports.row(1, build, boot),
+                          reports.row(2, reports.outcome("build:guest"), boot))
 
 
 WARNED = {"new": ["gcc: mm/a b.c: f: five is unused"], "preexisting": ["gcc: old"],
@@ -197,6 +198,7 @@ def test_a_thread_is_tested_and_answered(fakelinux: Path, tmp_path: Path,
                                          capfd: pytest.CaptureFixture[str]) -> None:
     """From an mbox to replies that thread, on the fake tree."""
     monkeypatch.setenv("KVTOOLS_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("kvtools.git.identity", lambda: ME)
     (tmp_path / "tiny.toml").write_text(
         'description = "tiny"\narch = "x86_64"\ntarget = "tinyconfig"\nfragments = ["own"]\n')
     (tmp_path / "own.config").write_text("CONFIG_64BIT=y\n")

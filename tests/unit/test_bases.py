@@ -672,7 +672,7 @@ def test_a_tar_changed_after_signing_is_refused(
 
 
 @needs_gpg
-def test_a_strangers_signature_is_refused(
+def test_a_wrong_key(
     house: House, release: Path, maker: Keyring, stranger: Keyring, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import json
 import mailbox
 import subprocess
 from collections.abc import Callable
@@ -225,3 +226,47 @@ def test_a_thread_is_tested_and_answered(fakelinux: Path, tmp_path: Path,
     assert "> +static int never_used(void) { return 1; }\n\nbuild:tiny:" in reply.get_content()
     assert main(arguments) == 2
     assert "not empty" in capfd.readouterr().err
+
+
+def test_every_candidate_is_tried_and_told(fakelinux: Path, tmp_path: Path,
+                                           monkeypatch: pytest.MonkeyPatch,
+                                           capfd: pytest.CaptureFixture[str]) -> None:
+    """One takes both patches, one the first, one none; the replies again from the stored run."""
+    monkeypatch.setenv("KVTOOLS_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("kvtools.git.identity", lambda: ME)
+    names = ("mm/one.c", "mm/two.c")
+    for name in names:
+        (fakelinux / name).write_text("int value = 1;\n")
+    git(fakelinux, "add", ".")
+    git(fakelinux, "commit", "-qsm", "mm: two files")
+    git(fakelinux, "tag", "whole")
+    for tag, changed in (("part", names[1:]), ("nothing", names)):
+        for name in changed:
+            (fakelinux / name).write_text("long other = 7;\n")
+        git(fakelinux, "commit", "-qsam", tag)
+        git(fakelinux, "tag", tag)
+        git(fakelinux, "reset", "-q", "--hard", "whole")
+    for name in names:
+        (fakelinux / name).write_text("int value = 2;\n")
+        git(fakelinux, "commit", "-qsam", f"{name}: another value")
+    patches = tmp_path / "patches"
+    git(fakelinux, "format-patch", "-q", "--thread", "-o", str(patches), "whole")
+    base = ["review", str(patches), "--tree", str(fakelinux), "--only", "apply"]
+    tries = [word for tag in ("nothing", "part", "whole") for word in ("--candidate", tag)]
+    assert main([*base, *tries, "--output", str(tmp_path / "out"),
+                 "--json", str(tmp_path / "run.json")]) == 0
+    told = capfd.readouterr().err
+    for said in ("tried nothing", "0 of 2 applied; patch 1: ", "tried part",
+                 "1 of 2 applied; patch 2: ", "tried whole", "all applied"):
+        assert said in told
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["base"]["commit"] == git(fakelinux, "rev-parse", "whole")
+    again = [*base, "--run", run["run"]["id"], "--output", str(tmp_path / "again")]
+    assert main(again) == 0
+    first, second = (email.message_from_bytes((tmp_path / name / "0000-reply.eml").read_bytes())
+                     for name in ("out", "again"))
+    assert first["Message-ID"] == second["Message-ID"]
+    capfd.readouterr()
+    assert main([*base, *tries[:4], "--output", str(tmp_path / "none")]) == 2
+    assert "applies whole to none of these bases:\n  nothing" in capfd.readouterr().err
+    assert not (tmp_path / "none").exists()

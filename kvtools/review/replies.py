@@ -6,6 +6,7 @@ What the mails say; :mod:`.envelope` is whom they go to, :mod:`.quoting` how a p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from email.message import EmailMessage
@@ -21,6 +22,7 @@ from kvtools.review.quoting import Comment, files_of, quoted
 
 EVIDENCE = 12
 GUESTS = (Step.BOOT, Step.SELFTEST, Step.DUMP)
+TRAILER = re.compile(r"\s*(?:[\w:-]+:\s.*@|[\w-]+-by:|(?:cc|fixes|link|closes):\s)", re.IGNORECASE)
 GOOD = (Status.PASS, Status.WARN)
 
 
@@ -41,20 +43,26 @@ def replies(series: Series, report: RunReport, reviewer: Person, *, tag: bool,
     for patch in series.patches:
         text = mail.parse(patch.mail).text
         if comments := list(_comments(report, patch.number, text)):
-            body = quoted(text, comments, _attribution(patch))
+            body = _no_trailers(quoted(text, comments, _attribution(patch)))
             made.append(_reply(patch.mail, patch.number, body, reviewer, now))
     return tuple(made)
 
 
 def _summary(series: Series, report: RunReport, reviewer: Person, tag: bool) -> str:
     # The command line has paths of this machine, and names for files that nobody else has.
-    text = to_mail(replace(report, command=()))
+    text = _no_trailers(to_mail(replace(report, command=())))
     if not tag:
         return text
     if reason := untested(series, report):
         return text + "\n" + "\n".join(wrap(f"No Tested-by: {reason}")) + "\n"
     said = "\n".join(wrap(f"What was tested: {stands_for(report)}", "  "))
     return f"{text}\n{said}\n\nTested-by: {line(str(reviewer))}\n"
+
+
+def _no_trailers(body: str) -> str:
+    """The same with a bar before what b4 takes for a trailer: subjects and findings are the
+    series' own words, and a Reviewed-by in them would count as given by who sends this."""
+    return "\n".join(f"| {row}" if TRAILER.match(row) else row for row in body.split("\n"))
 
 
 def same(series: Series, report: RunReport) -> str:

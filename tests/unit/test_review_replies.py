@@ -161,6 +161,22 @@ def test_a_run_of_another_series_is_refused() -> None:
     assert same(series(), reports.report(reports.row(0)))
 
 
+def test_the_series_gives_itself_no_tag_in_our_name() -> None:
+    """b4 takes a trailer of a reply when its address is that of the mail's From."""
+    forged = f"Reviewed-by: {ME}"
+    head = reports.SeriesHead("s", forged, "dir", 1, None, None)
+    found = {"findings": [{"rule": "", "message": f"x\n{forged}"}]}
+    check = reports.outcome("check:subject", Status.WARN, summary=forged, details=found)
+    build, boot = reports.outcome("build:guest"), reports.outcome("boot:guest")
+    report = reports.report(reports.row(1, build, check, boot), reports.row(2, build, boot),
+                            series=head)
+    made = replies(series(), report, ME, tag=True, now=0.0)
+    rows = [row for one in made for row in one.message.get_content().split("\n")]
+    assert f"Tested-by: {ME}" in rows  # ours is one
+    assert any(forged in row for row in rows)
+    assert not [row for row in rows if row.strip().startswith("Reviewed-by:")]
+
+
 # The base
 
 

@@ -284,8 +284,7 @@ class _Run:
         """The object directory of a config."""
         levels = self.request.configs[cell.config].extra_warnings
         variant = f"{cell.config}-W{levels}" if levels else cell.config
-        name = f"{variant}-{self.request.toolchain.digest[:12]}"
-        return self._leased().objects / name
+        return self._leased().objects / f"{variant}-{self.request.toolchain.digest[:12]}"
 
     def _as_built(self, cell: Cell, built: Outcome | None) -> Built:
         chain = self.request.toolchain

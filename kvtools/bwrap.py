@@ -25,6 +25,8 @@ PROBE_DEADLINE = 20.0
 SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 # Of /etc only what programs need to start: no passwords, no keys, no names of this machine.
 ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime")
+# Directories that the init of a guest, whose root this is, mounts on.
+EMPTY = ("/mnt", "/opt", "/root", "/run", "/srv", "/sys", "/var/lib", "/var/log", "/var/tmp")
 OWN_ETC = PACKAGE / "quarantine" / "etc"
 SHUT = ("--unshare-user", "--disable-userns")
 """No namespaces inside of it (bubblewrap 0.8): they reach much of the kernel."""
@@ -109,6 +111,7 @@ def system_args(root: Path = Path("/")) -> tuple[str, ...]:
         args += ["--ro-bind-try", str(root / "etc" / name), f"/etc/{name}"]
     for path in sorted(OWN_ETC.iterdir()):
         args += ["--ro-bind", str(path), f"/etc/{path.name}"]
+    args += [word for path in EMPTY for word in ("--dir", path)]
     return tuple(args)
 
 

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from kvtools import bases, checklane, git, make, pending, verdict
-from kvtools.checks.findings import Side
-from kvtools.checks.request import Built, CheckRequest
+from kvtools.checks.request import Built
 from kvtools.errors import KvtoolsError, MachineError
 from kvtools.events import Emit, Notice, StepEnded, Tick, no_tick
 from kvtools.model import Config, Outcome, Status, Step
 from kvtools.plan import APPLY, GUEST_STEPS, Cell
+from kvtools.quarantine.choice import Steps as Steps
+from kvtools.quarantine.choice import steps_of
 from kvtools.request import RowResult, RunRequest, Tree, lease_of
 from kvtools.sources import code_digest
-from kvtools.steps import apply, build, check, guest
+from kvtools.steps import apply, build, guest
 from kvtools.store import Store, encode, key
 from kvtools.toolchain import Toolchain
 from kvtools.work import Work, fault_of
@@ -33,17 +34,6 @@ BUILD_CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py", 
 
 IMAGE = "bzImage"
 """What a build leaves for the guests, see :mod:`kvtools.steps.build`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """The step functions, so that a test can put others in their place."""
-
-    apply: Callable[[apply.ApplyRequest, Tick], Outcome] = apply.run
-    before: Callable[[CheckRequest], Side] = check.before
-    check: Callable[[CheckRequest, Tick], Outcome] = check.run
-    build: Callable[[build.BuildRequest, Tick], Outcome] = build.run
-    guest: Callable[[guest.GuestRequest, Tick], Outcome] = guest.run
 
 
 def build_key(tree: str, config: Config, chain: Toolchain,
@@ -66,12 +56,10 @@ def run(
     """Run the plan; returns the judged rows in order.
 
     Raises Interrupted on Ctrl-C (what has ended is stored and journalled) and MachineError when
-    the worktree cannot be had or an untrusted series came without steps that confine it.
+    the worktree cannot be had. ``steps`` are those of :func:`steps_of` unless a test gives others.
     """
-    if request.untrusted and steps is None:
-        raise MachineError("an untrusted series was about to run unconfined")
     with contextlib.ExitStack() as stack:
-        return _Run(request, store, executor, emit, steps or Steps(), stack).walk()
+        return _Run(request, store, executor, emit, steps or steps_of(request), stack).walk()
 
 
 class _Run:

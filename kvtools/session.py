@@ -17,8 +17,6 @@ from kvtools import process, runner, verdict
 from kvtools.errors import Interrupted, MachineError
 from kvtools.events import Emit, Event, Notice, RunEnded, RunStarted
 from kvtools.model import Outcome, Status
-from kvtools.quarantine import limits
-from kvtools.quarantine.steps import Quarantine
 from kvtools.report import Accel as AccelHead
 from kvtools.report import BaseHead, Host, Row, RunReport, SeriesHead, dumps, load
 from kvtools.request import RowResult, RunRequest, seconds_by_cell
@@ -88,7 +86,7 @@ class Session:
         self._put_head(started.isoformat(timespec="seconds"))
         executor = ThreadPoolExecutor(self.request.guests, thread_name_prefix="guest")
         try:
-            rows = runner.run(self.request, self.store, executor, self._watch, self._steps())
+            rows = runner.run(self.request, self.store, executor, self._watch)
         except BaseException as error:
             process.stop_all()
             if isinstance(error, (KeyboardInterrupt, Interrupted)):
@@ -108,14 +106,6 @@ class Session:
             self._watch(Notice(f"the report was not stored: {error}", level="warning"))
         self._watch(RunEnded(report.id, report.status, report.seconds))
         return report
-
-    def _steps(self) -> runner.Steps | None:
-        """Those that confine an untrusted series; None for the ordinary ones."""
-        if not self.request.untrusted:
-            return None
-        steps = Quarantine(limits.default_limits())
-        return runner.Steps(apply=steps.apply, before=steps.before, check=steps.check,
-                            build=steps.build, guest=steps.guest)
 
     def _put_head(self, started: str) -> None:
         """So that a run that is killed can be read; a full disk is told by what needs room."""

@@ -123,6 +123,23 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("-q", "--quiet", action="store_true", help="no progress, only the result")
 
 
+def _trust_options(command: argparse.ArgumentParser) -> None:
+    trust = command.add_mutually_exclusive_group()
+    trust.add_argument(
+        "--untrusted",
+        action="store_true",
+        default=None,
+        help="confine what the series runs: no network, no home, nothing written outside "
+        "(docs/untrusted.md); so it is done with a message-id",
+    )
+    trust.add_argument(
+        "--trusted",
+        action="store_false",
+        dest="untrusted",
+        help="do not confine a series given by message-id: you have read it",
+    )
+
+
 def _test(commands: Commands) -> None:
     command = _add(commands, "test", "test every patch of a series", TEST_EXAMPLES)
     command.add_argument(
@@ -182,20 +199,7 @@ def _test_options(command: argparse.ArgumentParser) -> None:
         default=False,
         help="keep objects that cannot see the edit of a header that they read (docs/headers.md)",
     )
-    trust = command.add_mutually_exclusive_group()
-    trust.add_argument(
-        "--untrusted",
-        action="store_true",
-        default=None,
-        help="confine what the series runs: no network, no home, nothing written outside "
-        "(docs/untrusted.md); so it is done with a message-id",
-    )
-    trust.add_argument(
-        "--trusted",
-        action="store_false",
-        dest="untrusted",
-        help="do not confine a series given by message-id: you have read it",
-    )
+    _trust_options(command)
     command.add_argument(
         "--verify-build",
         action="store_true",

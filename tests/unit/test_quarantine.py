@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from kvtools import bwrap, checks, git, kconfig, plan, process, runner, toolchain
+from kvtools import bwrap, checks, git, kconfig, plan, process, toolchain
 from kvtools.accel import Accel
 from kvtools.cli import arguments, prepare
 from kvtools.cli.test import EXIT
@@ -26,7 +26,7 @@ from kvtools.errors import KvtoolsError, MachineError, ToolMissing, UserError
 from kvtools.events import discard
 from kvtools.model import Base, Config, ConfigUse, Outcome, Patch, Person, Series, Status, Step
 from kvtools.process.spawner import SPAWNER
-from kvtools.quarantine import limits, steps, wire
+from kvtools.quarantine import choice, limits, steps, wire
 from kvtools.quarantine.residue import disarm
 from kvtools.report import RunReport
 from kvtools.report.formats import writer
@@ -335,10 +335,12 @@ def test_nothing_of_the_series_is_started_outside(
     assert "make" in started, "the control: a trusted run does"
 
 
-def test_an_untrusted_request_without_confined_steps_is_refused(house: House) -> None:
-    with pytest.raises(MachineError, match="unconfined"):
-        runner.run(house.request(patch(1, new_file("x", "x\n"))), Store(house.root / "state"),
-                   None, discard)  # type: ignore[arg-type]
+def test_only_an_untrusted_series_has_confined_steps(house: House) -> None:
+    request = house.request(patch(1, new_file("x", "x\n")))
+    assert choice.steps_of(replace(request, untrusted=False)) == choice.Steps()
+    names = ("apply", "before", "check", "build", "guest")
+    confined = choice.steps_of(request)
+    assert all(isinstance(getattr(confined, n).__self__, steps.Quarantine) for n in names)
 
 
 def test_outcomes_and_objects_of_one_series_are_not_those_of_another(house: House) -> None:

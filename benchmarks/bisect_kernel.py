@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Bisections of a real kernel with a planted bug: is the answer right, and what did it cost.
+
+    python benchmarks/bisect_kernel.py commits [--commits 64] [--bad 41] [--rate 100] [--kill]
+    python benchmarks/bisect_kernel.py config [--symbols 300]
+
+``commits`` puts 64 small patches on the untouched 6.1 tree, each with code of its own in another
+file; one of them also makes the virtio-mem driver unplug half of what it is asked for, in
+``--rate`` percent of all boots. ``kvtools bisect --check selftest:vmem.resize`` has to name it.
+With ``--kill`` QEMU is killed at random moments all the while.
+
+``config`` makes one driver of many panic when it is built in, and has ``kvtools config bisect``
+find its symbol among those that differ between a good and a bad config.
+
+Prints one JSON object; exits 1 when the answer is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+WHO = ("kvtools benchmark", "kvtools@example.org")
+FILES = {
+    "mm": "compaction debug filemap gup interval_tree list_lru madvise memory memory_hotplug "
+          "migrate mincore mlock mmap mprotect mremap msync oom_kill page-writeback page_alloc "
+          "percpu readahead rmap shmem swap truncate util vmalloc vmscan vmstat workingset",
+    "fs": "attr char_dev d_path dcache exec fcntl file file_table filesystems fs-writeback inode "
+          "ioctl libfs namei namespace open pipe pnode read_write readdir select seq_file splice "
+          "stat statfs super sync utimes xattr",
+    "kernel": "async cpu exit fork kthread notifier nsproxy panic params pid reboot resource "
+              "signal softirq sys workqueue",
+}
+STEP = """
+#include <linux/init.h>
+#include <linux/jiffies.h>
+#include <linux/printk.h>
+static int __init kv_step_{number}(void)
+{{
+	pr_debug("kv: step {number}\\n");
+	return jiffies == {number};
+}}
+late_initcall(kv_step_{number});
+"""
+DRIVER = "drivers/virtio/virtio_mem.c"
+PLACE = "\t\t\tdiff = vm->plugged_size - vm->requested_size;\n"
+BUG = """\t\t\tif (kv_shows < 0)
+\t\t\t\tkv_shows = get_random_u32() % 100 < {rate};
+\t\t\tif (kv_shows)
+\t\t\t\tdiff = ALIGN_DOWN(diff / 2, vm->device_block_size);
+"""
+FAMILIES = ("drivers/hwmon", "drivers/rtc", "drivers/leds", "fs/nls", "drivers/regulator",
+            "drivers/input/touchscreen", "drivers/input/keyboard")
+MENUS = ("I2C", "HWMON", "RTC_CLASS", "NEW_LEDS", "LEDS_CLASS", "NLS", "REGULATOR", "INPUT",
+         "INPUT_TOUCHSCREEN", "INPUT_KEYBOARD", "SPI", "SPI_MASTER")
+GUILTY = ("NLS_KOI8_R", "fs/nls/nls_koi8-r.c", "init_nls_koi8_r(void)\n{\n")
+
+
+def main() -> int:
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory() as directory:
+        work = Path(directory)
+        tree = _clone(work / "tree")
+        begun = time.monotonic()
+        chosen = _config if arguments.what == "config" else _commits
+        result = chosen(arguments, tree, work)
+        result |= {"what": arguments.what, "seconds": round(time.monotonic() - begun, 1)}
+    print(json.dumps(result, indent=1))
+    return 0 if result["right"] else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("commits", "config"))
+    parser.add_argument("--commits", type=int, default=64, metavar="N")
+    parser.add_argument("--bad", type=int, default=41, metavar="K", help="the one with the bug")
+    parser.add_argument("--rate", type=int, default=100, metavar="PERCENT")
+    parser.add_argument("--flaky", default="auto", help="as for kvtools bisect")
+    parser.add_argument("--kill", action="store_true", help="kill QEMU at random moments")
+    parser.add_argument("--symbols", type=int, default=300, metavar="N")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+def _commits(arguments: argparse.Namespace, tree: Path, work: Path) -> dict[str, object]:
+    places = [f"{top}/{name}.c" for top, names in FILES.items() for name in names.split()]
+    random.Random(arguments.seed).shuffle(places)
+    subjects = []
+    for number, place in enumerate(places[: arguments.commits], 1):
+        _append(tree / place, STEP.format(number=number))
+        if number == arguments.bad:
+            _plant(tree / DRIVER, arguments.rate)
+        subjects.append(f"{Path(place).parent}: step {number}")
+        _commit(tree, subjects[-1])
+    series = work / "series"
+    _git(tree, "format-patch", "-q", "-o", str(series), f"-{len(subjects)}")
+    found, killed = _kvtools(work, ["bisect", str(series), "--base", "oracle", "--check",
+                                    "selftest:vmem.resize", "--fresh", "--flaky",
+                                    arguments.flaky],
+                             random.Random(arguments.seed) if arguments.kill else None)
+    first = [one["subject"] for one in found["first"]]
+    return {
+        "right": first == [subjects[arguments.bad - 1]], "named": first,
+        "rate": arguments.rate, "commits": len(subjects), "confidence": found["confidence"],
+        "trials": len(found["trials"]), "killed": killed,
+        "errors": sum(t["answer"] == "error" for t in found["trials"]),
+        "tried": len({t["commit"] for t in found["trials"]}),
+    }
+
+
+def _plant(path: Path, rate: int) -> None:
+    text = path.read_text()
+    assert PLACE in text, f"{path.name} is not the driver this was written for"
+    text = text.replace(PLACE, PLACE + BUG.format(rate=rate))
+    head = "static void virtio_mem_run_wq("
+    path.write_text(text.replace(head, f"static int kv_shows = -1;\n\n{head}", 1))
+
+
+def _config(arguments: argparse.Namespace, tree: Path, work: Path) -> dict[str, object]:
+    symbol, file, place = GUILTY
+    text = (tree / file).read_text()
+    assert place in text, file
+    (tree / file).write_text(text.replace(place, f'{place}\tpanic("kv: planted");\n'))
+    _commit(tree, "nls: panic when built in")
+    symbols = _symbols(tree, arguments.symbols, random.Random(arguments.seed))
+    bad, good = work / "bad.config", work / "good.config"
+    menus = "".join(f"# optional: a menu\nCONFIG_{name}=y\n\n" for name in MENUS)
+    good.write_text(menus)
+    lines = "".join(f"# optional: dependencies decide\nCONFIG_{name}=y\n\n" for name in symbols)
+    bad.write_text(f"{menus}{lines}")
+    found, _ = _kvtools(work, ["config", "bisect", str(good), str(bad), "--tree", str(tree),
+                               "--base", "HEAD", "--check", "boot", "--fresh"], None)
+    named = [one["symbol"] for one in found["symbols"]]
+    return {"right": named == [symbol] and found["differ"] >= arguments.symbols,
+            "named": named, "differ": found["differ"], "kernels": found["asked"],
+            "trials": len(found["trials"])}
+
+
+def _symbols(tree: Path, count: int, chance: random.Random) -> list[str]:
+    """``count`` symbols and half as many again, for those whose dependencies are missing."""
+    names: list[str] = []
+    for family in FAMILIES:
+        for path in sorted((tree / family).rglob("Kconfig")):
+            names += re.findall(r"^config (\w+)\n\ttristate", path.read_text(), re.MULTILINE)
+    names = [name for name in dict.fromkeys(names) if name not in (*MENUS, GUILTY[0])]
+    chance.shuffle(names)
+    chosen = [*names[: count * 3 // 2], GUILTY[0]]
+    chance.shuffle(chosen)
+    return chosen
+
+
+def _clone(tree: Path) -> Path:
+    said = _run([sys.executable, "-m", "kvtools", "base", "prepare", "oracle"])
+    match = re.search(r" is (\w{40}) in (.+)$", said, re.MULTILINE)
+    assert match, said
+    _run(["git", "clone", "-q", "--shared", "--no-checkout", match[2], str(tree)])
+    _git(tree, "checkout", "-q", "--detach", match[1])
+    return tree
+
+
+def _append(path: Path, text: str) -> None:
+    with path.open("a") as out:
+        out.write(text)
+
+
+def _commit(tree: Path, subject: str) -> None:
+    name, email = WHO
+    _git(tree, "-c", f"user.name={name}", "-c", f"user.email={email}", "commit", "-qsam",
+         f"{subject}\n\nPlanted by benchmarks/bisect_kernel.py.")
+
+
+def _git(tree: Path, *words: str) -> None:
+    _run(["git", "-C", str(tree), *words])
+
+
+def _run(words: list[str]) -> str:
+    return subprocess.run(words, check=True, text=True, stdout=subprocess.PIPE).stdout
+
+
+def _kvtools(work: Path, words: list[str],
+             kill: random.Random | None) -> tuple[dict[str, object], int]:
+    """Run kvtools; its progress goes to stderr. Returns its JSON and how many QEMUs were killed."""
+    out = work / "result.json"
+    child = subprocess.Popen([sys.executable, "-m", "kvtools", *words, "--json", str(out)],
+                             cwd=ROOT, stdout=sys.stderr)
+    killed: list[int] = []
+    ended = threading.Event()
+    if kill:
+        killer = threading.Thread(target=_kill_now_and_then, args=(child.pid, kill, ended, killed))
+        killer.start()
+    try:
+        child.wait()
+    finally:
+        ended.set()
+        child.terminate() if child.poll() is None else None
+    if not out.exists():
+        sys.exit(f"kvtools {words[0]} ended with {child.returncode} and left no result")
+    return json.loads(out.read_text()), len(killed)
+
+
+def _kill_now_and_then(pid: int, chance: random.Random, ended: threading.Event,
+                       killed: list[int]) -> None:
+    while not ended.wait(chance.uniform(5, 60)):
+        victims = [child for child in _below(pid) if "qemu-system" in _name(child)]
+        if victims:
+            victim = chance.choice(victims)
+            os.kill(victim, signal.SIGKILL)
+            killed.append(victim)
+
+
+def _below(pid: int) -> list[int]:
+    """All descendants of a process."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found, todo = [], [pid]
+    while todo:
+        below = parents.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
+    except OSError:
+        return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

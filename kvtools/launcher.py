@@ -60,7 +60,7 @@ def command_args(root: Path, place: Path, argv: Sequence[str], cwd: Path) -> lis
 
 
 def _workers(words: Sequence[str], named: bool) -> list[str]:
-    """Several test processes for the whole suite; the kernel tests stay together in one.
+    """Several test processes for the whole suite; tests/conftest.py keeps the kernel tests in one.
 
     The tests wait (for deadlines, for programs) as long as they compute: on 2 cores four took
     60 s where two took 117 s.
@@ -68,7 +68,7 @@ def _workers(words: Sequence[str], named: bool) -> list[str]:
     alone = ("-n", "-s", "--pdb", "--trace", "--numprocesses", "--capture", "-x", "--collect-only")
     if named or any(word.startswith(alone) for word in words):
         return []
-    return ["-n", str(max(4, os.cpu_count() or 1)), "--dist", "loadgroup"]
+    return ["-n", str(max(4, os.cpu_count() or 1))]
 
 
 def environment(place: Path) -> dict[str, str]:

@@ -22,8 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.kernel)
-            # They share kernels, built one at a time: together in one of xdist's processes.
-            item.add_marker(pytest.mark.xdist_group("kernel"))
             item.add_marker(pytest.mark.timeout(LIMIT))
 
 

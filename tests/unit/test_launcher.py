@@ -330,7 +330,7 @@ def test_pytest_finds_the_tests_from_anywhere(tmp_path: Path) -> None:
         return launcher.command_args(clone, clone / ".venv", ["pytest", *argv], cwd)[6:]
 
     # One file, or a debugger, wants one process.
-    many = ["-n", str(max(4, os.cpu_count() or 1)), "--dist", "loadgroup"]
+    many = ["-n", str(max(4, os.cpu_count() or 1))]
     assert rest(clone, "-q") == [*many, "-q"]
     assert rest(other, "-q") == [*many, "-q", str(clone / "tests")]
     assert rest(other, "test_a.py::test_b") == ["test_a.py::test_b"]

@@ -26,7 +26,7 @@ from kvtools.checks.request import Built, CheckRequest, Mails
 from kvtools.errors import Interrupted
 from kvtools.events import Emit, Tick
 from kvtools.model import Base, Outcome, Override, Series
-from kvtools.plan import SERIES, Cell
+from kvtools.plan import OBJECTS, SERIES, Cell
 from kvtools.sources import PACKAGE, code_digest
 from kvtools.store import key
 
@@ -240,28 +240,33 @@ class CheckLane:
 
     def _key(self, row: Row, check: Check, depends: Mapping[str, str]) -> str:
         series = self._setup.series
-        whole: dict[str, Any] = {}
-        if check.scope == SERIES:
-            whole = {"mails": self._digests, "previous": [_sha(one) for one in series.previous]}
         return key(
             step="check",
             check=check.name,
             folder=check.digest,
             code=code_digest(*CODE),
             base=self._setup.base.commit,
-            commit=row.commit,
-            parent=row.parent,
-            number=row.number,
-            count=len(series.patches),
-            mail=self._digests[row.number - 1],
-            cover=_sha(series.cover.mail) if series.cover else "",
             options=series.checks.options.get(check.name, {}),
             overrides=[asdict(one) for one in _overrides(series.checks.overrides, check.name)],
             programs={program: _program(program) for program in check.programs},
             reads={name: _file(Path(name).expanduser()) for name in check.reads},
-            **whole,
+            **self._looks_at(row, check),
             **depends,
         )
+
+    def _looks_at(self, row: Row, check: Check) -> dict[str, Any]:
+        """What of the series a check can see. One of objects sees none of its words: an amended
+        message, here or in a patch before, must not have parents built again for it."""
+        series, repo = self._setup.series, self._setup.base.repo
+        if check.scope == OBJECTS:
+            return {"tree": git.tree_of(repo, row.commit), "parent": git.tree_of(repo, row.parent)}
+        seen: dict[str, Any] = {
+            "commit": row.commit, "parent": row.parent, "number": row.number,
+            "count": len(series.patches), "mail": self._digests[row.number - 1],
+            "cover": _sha(series.cover.mail) if series.cover else ""}
+        if check.scope == SERIES:
+            seen |= {"mails": self._digests, "previous": [_sha(one) for one in series.previous]}
+        return seen
 
 
 def _overrides(all_of_them: Iterable[Override], name: str) -> tuple[Override, ...]:

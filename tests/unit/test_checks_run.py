@@ -216,6 +216,18 @@ def test_objects_of_a_stored_build_are_made_again_only_for_a_check_that_needs_th
     assert run(TWO[:1], obj)[1]["check:obj"].reused and run.calls == []
 
 
+def test_an_amended_message_has_no_objects_checked_again(run: Run) -> None:
+    known = (run.check("obj", 'scope = "objects"\ncompares = true'),
+             run.check("says", 'scope = "patch"'))
+    run(TWO, *known)
+    run.calls.clear()
+    amended = replace(TWO[0], mail=TWO[0].mail.replace(b"\n---\n", b"\nMore words.\n---\n", 1))
+    assert amended.mail != TWO[0].mail
+    rows = run([amended, TWO[1]], *known)
+    assert run.calls == ["check says 1", "check says 2"]  # those read what is written
+    assert rows[1]["check:obj"].reused and rows[2]["check:obj"].reused
+
+
 def test_without_objects_the_parent_is_built_first(run: Run) -> None:
     run(TWO[:1])
     (run.root / "run-test" / "o" / "guest-digest" / ".config").unlink()

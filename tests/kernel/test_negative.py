@@ -19,9 +19,10 @@ CELLS = {
 
 VMEM = tuple(
     f"selftest:vmem.{name}"
-    for name in ("sysfs", "granularity", "partial-section", "flap", "numa", "two-devices")
+    for name in ("sysfs", "granularity", "partial-section", "numa")
 )
-"""break-vmem.patch has a defect for every scenario but probe and resize; these do not take long."""
+"""break-vmem.patch has a defect for every scenario but probe; these see theirs in two minutes. Seen
+to FAIL on it as well: flap (198 s) and two-devices (125 s)."""
 
 
 def only(*cells: str) -> list[str]:
@@ -72,11 +73,11 @@ def test_a_splat_fails_the_cell_whatever_the_test_said(
 
 
 def test_each_vmem_scenario_sees_its_own_defect(oracle: Run, kvtest: Callable[..., Run]) -> None:
-    others = ("selftest:vmem.probe", "selftest:vmem.resize")
-    run = kvtest(KERNEL / "break-vmem.patch", "--base", "oracle", *only(*VMEM, *others))
+    probe = "selftest:vmem.probe"
+    run = kvtest(KERNEL / "break-vmem.patch", "--base", "oracle", *only(*VMEM, probe))
     assert run.code == 1, run.stdout
     statuses = run.statuses(1)
     assert {c: statuses[c] for c in VMEM} == dict.fromkeys(VMEM, "FAIL"), run.stdout
-    assert {statuses[c] for c in others} == {"PASS"}, run.stdout
+    assert statuses[probe] == "PASS", run.stdout
     for cell in VMEM:
         assert run.outcome(1, cell)["details"]["owner"] == "patch", cell

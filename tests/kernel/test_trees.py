@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import email
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import DATA, Run
+from harness import DATA, LIMIT, ROOT, Run
 
 SERIES = DATA / "kernel" / "linux-6.12"
 
@@ -48,12 +49,16 @@ def state(tree: Path) -> tuple[str, str]:
 
 
 def test_a_thread_is_answered_on_the_base_it_was_made_on(
-    tree: Path, kvtools: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    tree: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """Of 6.1 and 6.12; the checks alone, for the build is that of the test below."""
     out = tmp_path / "replies"
-    done = kvtools("review", DATA / "review" / "mseal.mbox", "--candidate", "oracle",
-                   "--candidate", "debian-6.12", "--only", "check:patch", "--output", out)
+    who = {"GIT_AUTHOR_NAME": "Re Viewer", "GIT_AUTHOR_EMAIL": "rev@example.org"}
+    done = subprocess.run(
+        [sys.executable, "-m", "kvtools", "review", DATA / "review" / "mseal.mbox", "--candidate",
+         "oracle", "--candidate", "debian-6.12", "--only", "check:patch", "--output", out],
+        cwd=ROOT, env=environment | who, text=True, capture_output=True, timeout=LIMIT, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "tried oracle" in done.stderr and "0 of 2 applied" in done.stderr
     assert "base   debian-6.12 " in done.stdout

@@ -485,3 +485,17 @@ def test_a_machine_fault_is_not_the_patchs(repo: Path, worktree: Path) -> None:
     with pytest.raises(MachineError, match="unable to write"):
         git.am(worktree, mail)
     assert git.am(worktree, mail).commit is not None
+
+
+def test_the_user_is_who_git_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    assert git.identity() is None
+    (tmp_path / ".gitconfig").write_text("[user]\nname = A\nemail = a@example.org\n")
+    assert git.identity() == Person("A", "a@example.org")
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "B")
+    assert git.identity() == Person("A", "a@example.org")  # one half is nobody
+    monkeypatch.setenv("GIT_AUTHOR_EMAIL", "b@example.org")
+    assert git.identity() == Person("B", "b@example.org")

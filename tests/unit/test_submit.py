@@ -267,6 +267,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)  # not in a clone with an identity of its own
+    monkeypatch.delenv("GIT_AUTHOR_NAME", raising=False)
     (tmp_path / "tiny.toml").write_text(
         'description = "tiny"\narch = "x86_64"\ntarget = "tinyconfig"\nfragments = ["own"]\n')
     (tmp_path / "own.config").write_text("CONFIG_64BIT=y\n")

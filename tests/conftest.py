@@ -18,6 +18,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
     from xdist.scheduler import LoadScopeScheduling  # only there when xdist is in use
 
+    # mypy knows nothing of xdist, which has no types
     class KernelsTogether(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             return KERNEL if nodeid.startswith(KERNEL) else nodeid

@@ -203,7 +203,8 @@ def _test_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--verify-build",
         action="store_true",
-        help="with --header-aware: build everything again after each such build, and compare",
+        help="with --header-aware: build everything again after each such build and compare; "
+        "takes nothing from the store",
     )
     _format_options(command)
     _run_options(command)

@@ -59,6 +59,7 @@ def prepare(arguments: Namespace, emit: Emit, read: Series | None = None) -> Pre
     """
     root = paths.data()
     tree = Path(arguments.tree) if arguments.tree else None
+    verify = _verifies(arguments)
     chosen = read or _series(arguments, root, tree, emit)
     untrusted = chosen is not None and _untrusted(arguments)
     loaded, uses = _configs(
@@ -94,10 +95,10 @@ def prepare(arguments: Namespace, emit: Emit, read: Series | None = None) -> Pre
         emulator=tools,
         jobs=arguments.jobs or cores + 1,
         guests=arguments.guests or guest_slots(cores, memory),
-        reuse=not arguments.no_reuse,
+        reuse=not arguments.no_reuse and not verify,
         keep=getattr(arguments, "keep", False),
         header_aware=getattr(arguments, "header_aware", False),
-        verify=getattr(arguments, "verify_build", False),
+        verify=verify,
         expectations={e.cell: e for e in chosen.expectations} if chosen else {},
         checks={c.name: c for c in known},
         cores=cores,
@@ -106,6 +107,15 @@ def prepare(arguments: Namespace, emit: Emit, read: Series | None = None) -> Pre
     if speed.name == "tcg":
         emit(Notice(f"guests run under TCG: {speed.reason}"))
     return Prepared(request, store, _command())
+
+
+def _verifies(arguments: Namespace) -> bool:
+    """Whether builds are verified. Raises UserError where none keeps objects: nothing would be."""
+    asked = bool(getattr(arguments, "verify_build", False))
+    if asked and not arguments.header_aware:
+        raise UserError("--verify-build: without --header-aware there is nothing to verify",
+                        fix="add --header-aware")
+    return asked
 
 
 def _untrusted(arguments: Namespace) -> bool:

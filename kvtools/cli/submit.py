@@ -101,4 +101,3 @@ def _send(arguments: Namespace) -> int:
     write_result(f"{len(mails)} mails are in {output / submission.MAILS}. Nothing was sent; "
                  "--really-send hands them to b4 send.\n")
     return 0
-

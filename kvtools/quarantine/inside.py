@@ -56,7 +56,7 @@ def main() -> int:
         say(wire.of_error(error))
     except KvtoolsError as error:
         say(wire.of_error(MachineError(error.message, fix=error.fix)))
-    except Exception as error:
+    except Exception as error:  # law: our own fault is an ERROR cell, never a lost run
         traceback.print_exc()
         fault = f"a fault in kvtools itself: {type(error).__name__}: {error}"
         say(wire.of_error(MachineError(fault)))

@@ -16,6 +16,7 @@ def disarm(directory: Path) -> tuple[str, ...]:
     """
     removed: list[str] = []
     for where, directories, files, handle in os.fwalk(directory, follow_symlinks=False):
+        gone: set[str] = set()
         for name in (*directories, *files):
             mode = os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
@@ -24,8 +25,7 @@ def disarm(directory: Path) -> tuple[str, ...]:
                     os.chmod(name, plain, dir_fd=handle)
                 continue
             os.unlink(name, dir_fd=handle)
-            removed.append(os.path.relpath(os.path.join(where, name), directory))  # noqa: PTH118
-        directories[:] = [name for name in directories
-                          if os.path.relpath(os.path.join(where, name), directory)  # noqa: PTH118
-                          not in removed]
+            gone.add(name)
+        removed += [str((Path(where) / name).relative_to(directory)) for name in sorted(gone)]
+        directories[:] = [name for name in directories if name not in gone]
     return tuple(removed)

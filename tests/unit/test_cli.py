@@ -63,6 +63,7 @@ def one_line(err: str) -> str:
         (["--tree", "/no/such/tree"], "/no/such/tree"),
         (["--patches", "99"], "99"),
         (["--only", "nothing"], "nothing"),
+        (["--verify-build", "--only", "build"], "--header-aware"),
         (["--json", "/no/such/dir/run.json"], "/no/such/dir"),
         (["--junit", "/"], "directory"),
     ],

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What kvtools keeps on the disk, and what of it can go.
 
-Everything here can be made again: stored outcomes, worktrees with their objects, and the
-repositories of kernel versions that a newer one has replaced. Runs and reports are kept.
+Everything here can be made again: stored outcomes, what ccache keeps, worktrees with their
+objects, and the repositories of kernel versions that a newer one has replaced. Runs and reports
+are kept.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ class Kind(IntEnum):
     """In the order in which it goes: the cheapest to make again first."""
 
     OUTCOME = 1
-    OBJECTS = 2
-    BASE = 3
+    COMPILED = 2
+    OBJECTS = 3
+    BASE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,15 @@ def survey(store: Store, cache: Path) -> tuple[Entry, ...]:
         Entry(Kind.OUTCOME, path, disk_size(path), used, used >= since)
         for path, used in store.entries()
     )
-    return (*outcomes, *_bases(cache))
+    return (*outcomes, *_compiled(cache, since), *_bases(cache))
+
+
+def _compiled(cache: Path, since: float) -> Iterator[Entry]:
+    """What ccache keeps, all of it: it throws away the oldest by itself."""
+    path = cache / "ccache"
+    if path.is_dir():
+        yield Entry(Kind.COMPILED, path, disk_size(path), path.stat().st_mtime,
+                    needed=since < float("inf"))
 
 
 def _oldest_running(store: Store) -> float:
@@ -121,6 +131,8 @@ def remove(entries: Sequence[Entry], store: Store) -> None:
     for entry in entries:
         if entry.kind is Kind.OUTCOME:
             store.forget(entry.path)
+        elif entry.kind is Kind.COMPILED:
+            shutil.rmtree(entry.path, ignore_errors=True)
         else:
             _remove_locked(entry.path)
 

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from kvtools import bases
 from kvtools.accel import Accel
@@ -33,7 +34,8 @@ class RunRequest:
     ``emulator`` are the versions of what starts them; ``keep``: the crash dumps of cells that
     pass, too; ``expectations`` by cell; ``checks`` by name, ``cores`` of them at once;
     ``header_aware`` see :mod:`kvtools.headers`, ``verify`` compares it with a build from nothing;
-    ``untrusted``: the steps run confined, see docs/untrusted.md.
+    ``untrusted``: the steps run confined, see docs/untrusted.md. ``ccache`` is the directory of
+    compiled files, None to compile every one; an untrusted series never has it.
     """
 
     run_id: str
@@ -54,6 +56,7 @@ class RunRequest:
     checks: Mapping[str, Check] = field(default_factory=dict)
     cores: int = 1
     untrusted: bool = False
+    ccache: Path | None = None
 
     @property
     def apart(self) -> str:

@@ -120,6 +120,12 @@ def _run_options(command: argparse.ArgumentParser) -> None:
         default="auto",
         help="how QEMU runs guests; auto tries KVM by running code in it",
     )
+    command.add_argument(
+        "--ccache",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="have ccache, when it is installed, answer for files that were compiled before",
+    )
     command.add_argument("-q", "--quiet", action="store_true", help="no progress, only the result")
 
 

@@ -13,6 +13,7 @@ from kvtools.store import Store
 
 WORDS = {
     Kind.OUTCOME: "stored outcomes (logs, images)",
+    Kind.COMPILED: "ccache's compiled files",
     Kind.OBJECTS: "worktrees with objects",
     Kind.BASE: "kernel repositories",
 }

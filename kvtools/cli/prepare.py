@@ -103,6 +103,7 @@ def prepare(arguments: Namespace, emit: Emit, read: Series | None = None) -> Pre
         checks={c.name: c for c in known},
         cores=cores,
         untrusted=untrusted,
+        ccache=paths.home().cache / "ccache" if getattr(arguments, "ccache", True) else None,
     )
     if speed.name == "tcg":
         emit(Notice(f"guests run under TCG: {speed.reason}"))

@@ -16,14 +16,15 @@ from pathlib import Path
 
 from kvtools import kconfig, process
 from kvtools.events import Tick
-from kvtools.make import memory, objects
+from kvtools.make import ccache, memory, objects
+from kvtools.make.ccache import Ccache
 from kvtools.make.objects import Tree, open_objects
 from kvtools.model import Config
 from kvtools.warnings import Diagnostic
 
-__all__ = ["FIXED_CONFIG", "FIXED_ENV", "LOAD_ONLY", "Made", "Tree", "build", "configure",
-           "final_config", "image_path", "kconfig_texts", "make_args", "open_objects",
-           "warned"]
+__all__ = ["FIXED_CONFIG", "FIXED_ENV", "LOAD_ONLY", "Ccache", "Made", "Tree",
+           "build", "configure", "final_config", "image_path", "kconfig_texts", "make_args",
+           "open_objects", "uncached", "warned"]
 
 FIXED_ENV: Mapping[str, str] = {
     "KBUILD_BUILD_TIMESTAMP": "Sat Jan  1 00:00:00 UTC 2000",
@@ -43,13 +44,15 @@ class Made:
     """What one or several calls of make came to.
 
     ``status`` of the last one, all their output, seconds, how many ``objects`` were
-    compiled, and the ``warnings`` of everything that is built now, compiled now or before.
+    compiled, ``cached`` of them by ccache's answer, and the ``warnings`` of everything that is
+    built now, compiled now or before.
     """
 
     status: int
     text: str
     seconds: float
     objects: int = 0
+    cached: int = 0
     warnings: tuple[Diagnostic, ...] = ()
 
 
@@ -115,7 +118,7 @@ def build(tree: Tree, targets: Sequence[str], *, jobs: int, deadline: float, log
                      variables=variables)
     memory.settle(tree.objects, tree.source)
     objects.end(tree, complete=done.returncode == 0)
-    return Made(done.returncode, done.text, done.seconds, compiled,
+    return Made(done.returncode, done.text, done.seconds, compiled, ccache.hits(tree.objects),
                 memory.warnings(tree.objects))
 
 
@@ -124,7 +127,17 @@ def _make(tree: Tree, targets: Sequence[str], *, deadline: float, log: Path, job
           variables: Mapping[str, str] | None = None) -> process.Completed:
     return process.run(
         make_args(tree, targets, jobs=jobs, variables=variables), deadline=max(deadline, 0.1),
-        env=FIXED_ENV, log=log, on_line=on_line, check=False, merge=True, work=True)
+        env=_environment(tree), log=log, on_line=on_line, check=False, merge=True, work=True)
+
+
+def _environment(tree: Tree) -> dict[str, str]:
+    cached = tree.ccache.environment(tree.toolchain.cc, tree.objects) if tree.ccache else {}
+    return {**FIXED_ENV, **cached} if cached else uncached()
+
+
+def uncached() -> dict[str, str]:
+    """The environment in which no cache answers, one that the user's PATH has included."""
+    return {**FIXED_ENV, "CCACHE_DISABLE": "1"}
 
 
 def warned(tree: Tree) -> frozenset[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kvtools.errors import MachineError
 from kvtools.make import memory
+from kvtools.make.ccache import Ccache
 from kvtools.toolchain import Toolchain
 
 _OWNER = ".kvtools-owner"
@@ -24,11 +25,15 @@ STATE = ".kvtools-tree"
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A kernel source and the directory its objects go to; both absolute."""
+    """A kernel source and the directory its objects go to; both absolute.
+
+    ``ccache`` answers for the compiler where it can.
+    """
 
     source: Path
     objects: Path
     toolchain: Toolchain
+    ccache: Ccache | None = None
 
 
 def open_objects(tree: Tree) -> None:

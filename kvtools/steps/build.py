@@ -51,7 +51,8 @@ class BuildRequest:
     ``touched`` are the new-side line ranges of the patch by file, ``deadline`` seconds for
     the whole step, ``out`` a fresh directory for what it leaves behind. ``header_aware``:
     do not compile what an edited header cannot have changed (docs/headers.md); ``verify``:
-    after such a build, build everything again beside it and compare.
+    after such a build, build everything again beside it and compare. ``ccache`` is where
+    compiled files are kept, None to compile every one.
     """
 
     source: Path
@@ -64,6 +65,7 @@ class BuildRequest:
     out: Path
     header_aware: bool = True
     verify: bool = False
+    ccache: Path | None = None
 
 
 def run(request: BuildRequest, tick: Tick = no_tick) -> Outcome:
@@ -94,7 +96,8 @@ class _Build:
         self._begun = begun
         self._log = request.out / LOG
         self._tree = make.Tree(request.source.absolute(), request.objects.absolute(),
-                               request.toolchain)
+                               request.toolchain,
+                               make.Ccache(request.ccache) if request.ccache else None)
         self._of_config: tuple[Diagnostic, ...] = ()
 
     def run(self) -> Outcome:
@@ -118,13 +121,14 @@ class _Build:
         made = self._make([arch.image_target, *(["modules"] if modules else [])])
         if made.status != 0:
             return self._failed(made)
-        sampled = headers.sample(spared, self._tree.objects, env=make.FIXED_ENV)
+        sampled = headers.sample(spared, self._tree.objects, env=make.uncached())
         if sampled.wrong:
             return self._wrong(spared, sampled)
         if request.verify and spared.targets and (wrong := self._verify(modules=modules)):
             return self._wrong(spared, headers.Sampled((), wrong))
         headers.settle(self._tree.source, self._tree.objects)
         details: dict[str, Json] = {"objects_built": made.objects,
+                                    "objects_cached": made.cached,
                                     "objects_spared": len(spared.targets),
                                     "objects_sampled": list(sampled.checked),
                                     "verified": bool(request.verify and spared.targets),
@@ -214,7 +218,9 @@ class _Build:
         }
         said = f", {_count(len(found), 'warning')}" if found else ""
         kept = details["objects_spared"]
-        also = f" ({kept} kept)" if kept else ""
+        notes = [*([f"{kept} kept"] if kept else []),
+                 *([f"{made.cached} by ccache"] if made.cached else [])]
+        also = f" ({', '.join(notes)})" if notes else ""
         summary = (f"{image.name} {len(data) / 1e6:.1f} MB, "
                    f"{_count(made.objects, 'object')}{also}{said}")
         return _outcome(

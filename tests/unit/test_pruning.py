@@ -103,3 +103,14 @@ def test_a_bad_limit_is_usage(limit: str, capsys: pytest.CaptureFixture[str]) ->
         main(["cache", "prune", f"--limit={limit}"])
     assert ended.value.code == 2
     assert "not a size" in capsys.readouterr().err
+
+
+def test_ccache_is_shown_and_goes_after_the_outcomes(tmp_path: Path) -> None:
+    store, cache = Store(tmp_path / "state"), tmp_path / "cache"
+    (cache / "ccache" / "0").mkdir(parents=True)
+    (cache / "ccache" / "0" / "object").write_bytes(b"x" * 50 * KIB)
+    (compiled,) = pruning.survey(store, cache)
+    assert (compiled.kind, compiled.needed) == (Kind.COMPILED, False)
+    assert compiled.size >= 50 * KIB
+    pruning.remove(pruning.choose([compiled], 0), store)
+    assert pruning.survey(store, cache) == ()

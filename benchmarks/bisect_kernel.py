@@ -3,6 +3,7 @@
 
     python benchmarks/bisect_kernel.py commits [--commits 64] [--bad 41] [--rate 100] [--kill]
     python benchmarks/bisect_kernel.py config [--symbols 300]
+    python benchmarks/bisect_kernel.py kinds
 
 ``commits`` puts 64 small patches on the untouched 6.1 tree, each with code of its own in another
 file; one of them also makes the virtio-mem driver unplug half of what it is asked for, in
@@ -11,6 +12,10 @@ With ``--kill`` QEMU is killed at random moments all the while.
 
 ``config`` makes one driver of many panic when it is built in, and has ``kvtools config bisect``
 find its symbol among those that differ between a good and a bad config.
+
+``kinds`` plants one bug for each kind of check that needs a guest, in the third of four
+commits, and bisects each with its check: a panic, a WARN, a slow boot, a line of the log that
+a command looks for, a number that is missing in VMCOREINFO.
 
 Prints one JSON object; exits 1 when the answer is wrong.
 """
@@ -29,6 +34,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 WHO = ("kvtools benchmark", "kvtools@example.org")
@@ -66,6 +72,27 @@ MENUS = ("I2C", "HWMON", "RTC_CLASS", "NEW_LEDS", "LEDS_CLASS", "NLS", "REGULATO
          "INPUT_TOUCHSCREEN", "INPUT_KEYBOARD", "SPI", "SPI_MASTER")
 GUILTY = ("NLS_KOI8_R", "fs/nls/nls_koi8-r.c", "init_nls_koi8_r(void)\n{\n")
 
+LATE = """
+#include <linux/delay.h>
+#include <linux/init.h>
+#include <linux/kernel.h>
+static int __init kv_planted(void)
+{{
+	{statement}
+	return 0;
+}}
+late_initcall(kv_planted);
+"""
+KINDS = {
+    "boot": 'panic("kv: planted");',
+    "splat:WARNING in kv_planted": "WARN_ON(1);",
+    "time:boot>1.5": "mdelay(6000);",
+    "cmd:! dmesg | grep -q 'kv: planted'": 'pr_notice("kv: planted\\n");',
+    "dump:vmcoreinfo": "",
+}
+CRASH_CORE = "kernel/crash_core.c"
+NUMBER = "\tVMCOREINFO_NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE);\n"
+
 
 def main() -> int:
     arguments = _arguments()
@@ -73,8 +100,8 @@ def main() -> int:
         work = Path(directory)
         tree = _clone(work / "tree")
         begun = time.monotonic()
-        chosen = _config if arguments.what == "config" else _commits
-        result = chosen(arguments, tree, work)
+        ways = {"commits": _commits, "config": _config, "kinds": _kinds}
+        result = ways[arguments.what](arguments, tree, work)
         result |= {"what": arguments.what, "seconds": round(time.monotonic() - begun, 1)}
     print(json.dumps(result, indent=1))
     return 0 if result["right"] else 1
@@ -82,7 +109,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("commits", "config"))
+    parser.add_argument("what", choices=("commits", "config", "kinds"))
     parser.add_argument("--commits", type=int, default=64, metavar="N")
     parser.add_argument("--bad", type=int, default=41, metavar="K", help="the one with the bug")
     parser.add_argument("--rate", type=int, default=100, metavar="PERCENT")
@@ -117,6 +144,36 @@ def _commits(arguments: argparse.Namespace, tree: Path, work: Path) -> dict[str,
         "errors": sum(t["answer"] == "error" for t in found["trials"]),
         "tried": len({t["commit"] for t in found["trials"]}),
     }
+
+
+def _kinds(arguments: argparse.Namespace, tree: Path, work: Path) -> dict[str, object]:
+    """Every kind of check that needs a guest, each on four commits of which the third is bad."""
+    base = _run(["git", "-C", str(tree), "rev-parse", "HEAD"]).strip()
+    asked: dict[str, object] = {}
+    right = True
+    for number, (check, statement) in enumerate(KINDS.items()):
+        _git(tree, "checkout", "-q", "--detach", base)
+        subjects = []
+        for step, place in enumerate(("mm/gup.c", "fs/attr.c", "kernel/panic.c", "mm/mlock.c"), 1):
+            if step != 3:
+                _append(tree / place, STEP.format(number=step))
+            elif statement:
+                _append(tree / place, LATE.format(statement=statement))
+            else:
+                text = (tree / CRASH_CORE).read_text()
+                assert NUMBER in text, CRASH_CORE
+                (tree / CRASH_CORE).write_text(text.replace(NUMBER, ""))
+            subjects.append(f"kinds: step {step}")
+            _commit(tree, subjects[-1])
+        series = work / f"series-{number}"
+        _git(tree, "format-patch", "-q", "-o", str(series), "-4")
+        found, _ = _kvtools(work, ["bisect", str(series), "--base", "oracle", "--check", check,
+                                   "--fresh"], None)
+        first = [one["subject"] for one in found["first"]]
+        right &= first == [subjects[2]]
+        asked[check] = {"named": first, "confidence": found["confidence"],
+                        "trials": len(found["trials"]), "reverted": found["reverted"]}
+    return {"right": right, "asked": asked}
 
 
 def _plant(path: Path, rate: int) -> None:
@@ -189,7 +246,7 @@ def _run(words: list[str]) -> str:
 
 
 def _kvtools(work: Path, words: list[str],
-             kill: random.Random | None) -> tuple[dict[str, object], int]:
+             kill: random.Random | None) -> tuple[dict[str, Any], int]:
     """Run kvtools; its progress goes to stderr. Returns its JSON and how many QEMUs were killed."""
     out = work / "result.json"
     child = subprocess.Popen([sys.executable, "-m", "kvtools", *words, "--json", str(out)],

@@ -61,18 +61,14 @@ def read(store: Store, run_id: str) -> RunReport:
 
 
 class Session:
-    """Runs a request, tells its events, and leaves ``report.json`` in the run's directory.
-
-    ``told`` are notices that came before it and belong to its report.
-    """
+    """Runs a request, tells its events, and leaves ``report.json`` in the run's directory."""
 
     def __init__(
-        self, store: Store, request: RunRequest, command: tuple[str, ...], emit: Emit,
-        told: Iterable[str] = (),
+        self, store: Store, request: RunRequest, command: tuple[str, ...], emit: Emit
     ) -> None:
         self.store, self.request, self.command = store, request, command
         self._emit = emit
-        self._notices: list[str] = list(told)
+        self._notices: list[str] = []
 
     def _watch(self, event: Event) -> None:
         if isinstance(event, Notice):

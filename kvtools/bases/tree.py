@@ -54,14 +54,8 @@ def from_tree(path: Path, rev: str | None, cache: Path, emit: Emit) -> Base:
         tree=git.tree_of(path, commit),
         version=version,
         origin=f"{path} at {f'{shown}, ' if shown else ''}commit {commit[:12]}",
-        public=_public(path, commit),
+        public=True,
     )
-
-
-def _public(path: Path, commit: str) -> bool:
-    """Whether others can get the commit: a branch of a remote, or a tag, holds it."""
-    return bool(line(path, "for-each-ref", "--count=1", "--format=%(refname)",
-                     f"--contains={commit}", "refs/remotes", "refs/tags"))
 
 
 def _how(path: Path) -> str:

@@ -136,13 +136,13 @@ def _trust_options(command: argparse.ArgumentParser) -> None:
         action="store_true",
         default=None,
         help="confine what the series runs: no network, no home, nothing written outside "
-        "(docs/untrusted.md); so it is done with a message-id, and with all that is reviewed",
+        "(docs/untrusted.md); so it is done with a message-id",
     )
     trust.add_argument(
         "--trusted",
         action="store_false",
         dest="untrusted",
-        help="do not confine a series from outside: you have read it",
+        help="do not confine a series given by message-id: you have read it",
     )
 
 

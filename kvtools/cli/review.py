@@ -18,7 +18,7 @@ from kvtools.events import Emit, Notice
 from kvtools.model import Series
 from kvtools.paths import home
 from kvtools.report import RunReport
-from kvtools.review.candidates import TRIED, Tried, best, order, tried
+from kvtools.review.candidates import Tried, best, order, tried
 from kvtools.review.replies import Reply, numbers, replies, same, untested
 from kvtools.session import Session
 from kvtools.store import Store
@@ -38,8 +38,6 @@ def run(arguments: Namespace) -> int:
     with Console(quiet=arguments.quiet) as console:
         tree = Path(arguments.tree) if arguments.tree else None
         chosen = series.read(arguments.series, tree=tree, emit=console.emit)
-        if arguments.untrusted is None:
-            arguments.untrusted = series.from_outside(arguments.series)
         report = _report(arguments, chosen, console.emit)
     made = replies(chosen, report, reviewer, tag=arguments.tested_by, now=time.time())
     _write(output, made)
@@ -59,16 +57,14 @@ def _report(arguments: Namespace, chosen: Series, emit: Emit) -> RunReport:
             raise UserError(f"the run {arguments.run_id} is not one of this series: {why}",
                             fix="kvtools runs lists what each tested")
         return report
-    results: list[Tried] = []
-    arguments.base = arguments.base or _base(arguments, chosen, results, emit)
+    arguments.base = arguments.base or _base(arguments, chosen, emit)
     prepared = prepare(arguments, emit, chosen)
-    told = [f"{TRIED}{one}" for one in results]
-    return Session(prepared.store, prepared.request, prepared.command, emit, told).run()
+    return Session(prepared.store, prepared.request, prepared.command, emit).run()
 
 
-def _base(arguments: Namespace, chosen: Series, results: list[Tried], emit: Emit) -> str | None:
+def _base(arguments: Namespace, chosen: Series, emit: Emit) -> str | None:
     """The name or, with --tree, the revision to test on; None where the tree or the series says
-    it. Every base that was tried is added to ``results``."""
+    it."""
     if (chosen.base or arguments.tree) and not arguments.candidate:
         return None
     known = [] if arguments.tree else bases.names()
@@ -84,9 +80,10 @@ def _base(arguments: Namespace, chosen: Series, results: list[Tried], emit: Emit
     if not names:
         raise UserError("no base is prepared, and none was named",
                         fix="kvtools base prepare NAME, or --candidate NAME")
+    results = []
     for name in names:
         results.append(_tried(arguments, chosen, name, emit))
-        emit(Notice(f"{TRIED}{results[-1]}"))
+        emit(Notice(f"tried {results[-1]}"))
     return best(results)
 
 
@@ -95,11 +92,8 @@ def _tried(arguments: Namespace, chosen: Series, name: str, emit: Emit) -> Tried
     common = Namespace(**{**vars(arguments), "base": name, "only": ["apply"]})
     try:
         prepared: Prepared = prepare(common, emit, chosen)
-        request, store = prepared.request, prepared.store
-        try:
-            return tried(name, request.base.version, applying.rows(request, store, emit))
-        finally:
-            store.discard_run(request.run_id)
+        base = prepared.request.base
+        return tried(name, base.version, applying.rows(prepared.request, prepared.store, emit))
     except Interrupted:
         raise
     except MachineError as error:

@@ -63,7 +63,7 @@ def _asked(arguments: Namespace, first: Person, emit: Emit) -> submission.Asked:
     return submission.Asked(
         output=Path(arguments.output), sender=git.identity() or first, previous=previous,
         replies=replies, revision=arguments.reroll, resend=arguments.resend, template=template,
-        to=tuple(arguments.to), cc=tuple(arguments.cc))
+        tree=tree, to=tuple(arguments.to), cc=tuple(arguments.cc))
 
 
 def _reports(store: Store, run_id: str | None) -> list[RunReport]:

@@ -11,9 +11,6 @@ from kvtools.errors import MachineError, UserError
 from kvtools.model import Status
 from kvtools.request import RowResult
 
-TRIED = "tried "
-"""How a notice of a run begins that tells a :class:`Tried`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Tried:

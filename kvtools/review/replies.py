@@ -17,7 +17,6 @@ from kvtools.report import RunReport
 from kvtools.report.findings import Found, Kind, findings
 from kvtools.report.mail import to_mail, wrap
 from kvtools.report.model import BASE_ROW
-from kvtools.review.candidates import TRIED
 from kvtools.review.envelope import answer, line
 from kvtools.review.quoting import Comment, files_of, quoted
 
@@ -51,20 +50,13 @@ def replies(series: Series, report: RunReport, reviewer: Person, *, tag: bool,
 
 def _summary(series: Series, report: RunReport, reviewer: Person, tag: bool) -> str:
     # The command line has paths of this machine, and names for files that nobody else has.
-    text = _no_trailers(to_mail(replace(report, command=())) + _bases(report))
+    text = _no_trailers(to_mail(replace(report, command=())))
     if not tag:
         return text
     if reason := untested(series, report):
         return text + "\n" + "\n".join(wrap(f"No Tested-by: {reason}")) + "\n"
     said = "\n".join(wrap(f"What was tested: {stands_for(report)}", "  "))
     return f"{text}\n{said}\n\nTested-by: {line(str(reviewer))}\n"
-
-
-def _bases(report: RunReport) -> str:
-    """How far the series got on each base that was tried before the one of the run was found."""
-    told = [n.removeprefix(TRIED) for n in report.notices if n.startswith(TRIED)]
-    rows = [row for one in told for row in wrap(f"  {line(one)}", "    ")]
-    return "\n".join(["\nThe bases that were tried:", *rows]) + "\n" if rows else ""
 
 
 def _no_trailers(body: str) -> str:

@@ -11,10 +11,10 @@ from kvtools.errors import SeriesError
 from kvtools.events import Emit, discard
 from kvtools.model import CoverLetter, Expectation, Patch, Person, Series
 from kvtools.series.assemble import Entry, Revision, assemble
-from kvtools.series.letters import collect, from_archive, from_outside
+from kvtools.series.letters import collect, from_archive
 from kvtools.series.settings import FILE, Settings, dump, load
 
-__all__ = ["from_archive", "from_outside", "read", "to_directory"]
+__all__ = ["from_archive", "read", "to_directory"]
 
 
 def read(source: str, *, tree: Path | None = None, emit: Emit = discard) -> Series:

@@ -72,11 +72,6 @@ def from_archive(source: str) -> bool:
     return not (Path(source).exists() or _RANGE.fullmatch(source)) and bool(_archived(source))
 
 
-def from_outside(source: str) -> bool:
-    """Whether somebody else may have written it: anything but a range of the user's own tree."""
-    return not _RANGE.fullmatch(source) or Path(source).exists()
-
-
 def _archived(source: str) -> str:
     """The message-id that a source names, itself or in the address of an archive."""
     wanted = source.removeprefix("b4:")

@@ -12,9 +12,6 @@ from pathlib import Path
 import pytest
 from harness import DATA, LIMIT, ROOT, Run
 
-from kvtools import bwrap
-from kvtools.errors import MachineError
-
 SERIES = DATA / "kernel" / "linux-6.12"
 
 
@@ -51,15 +48,6 @@ def state(tree: Path) -> tuple[str, str]:
     return config, "\n".join(sorted(listing.stdout.splitlines()))
 
 
-def _trust() -> tuple[str, ...]:
-    """Confined, as is the default, wherever this machine can do that."""
-    try:
-        bwrap.probe()
-    except MachineError:
-        return ("--trusted",)
-    return ()
-
-
 def test_a_thread_is_answered_on_the_base_it_was_made_on(
     tree: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -67,15 +55,11 @@ def test_a_thread_is_answered_on_the_base_it_was_made_on(
     out = tmp_path / "replies"
     who = {"GIT_AUTHOR_NAME": "Re Viewer", "GIT_AUTHOR_EMAIL": "rev@example.org"}
     done = subprocess.run(
-        [sys.executable, "-m", "kvtools", "review", DATA / "review" / "mseal.mbox", *_trust(),
-         "--candidate", "oracle", "--candidate", "debian-6.12", "--only", "check:patch",
-         "--output", out],
+        [sys.executable, "-m", "kvtools", "review", DATA / "review" / "mseal.mbox", "--candidate",
+         "oracle", "--candidate", "debian-6.12", "--only", "check:patch", "--output", out],
         cwd=ROOT, env=environment | who, text=True, capture_output=True, timeout=LIMIT, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    summary = email.message_from_bytes((out / "0000-reply.eml").read_bytes())
-    told = summary.get_payload(decode=True).decode()
-    assert "The bases that were tried:\n  oracle " in told and "0 of 2 applied" in told, told
     assert "tried oracle" in done.stderr and "0 of 2 applied" in done.stderr
     assert "base   debian-6.12 " in done.stdout
     reply = email.message_from_bytes((out / "0002-reply.eml").read_bytes())

@@ -731,25 +731,13 @@ def test_a_tree_of_the_users_is_only_read(house: House, fakelinux: Path) -> None
     before = snapshot(fakelinux)
     base = bases.from_tree(fakelinux, None, house.events.append)
     head = sh("git", "--no-optional-locks", "rev-parse", "HEAD", cwd=fakelinux)
-    assert (base.commit, base.version) == (head, "6.1.0")
+    assert (base.commit, base.version, base.public) == (head, "6.1.0", True)
     assert base.name == f"linux@{head[:12]}"
     with bases.lease(base, "run") as leased:
         assert git.rev_parse(leased.source, "HEAD") == head
         (leased.source / "mm/new.c").write_text("int x;\n")
     assert snapshot(fakelinux) == before
     assert house.events == []
-
-
-def test_a_commit_is_public_when_a_tag_or_a_remote_has_it(house: House, fakelinux: Path) -> None:
-    assert not bases.from_tree(fakelinux, None).public
-    sh("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=fakelinux)
-    assert bases.from_tree(fakelinux, None).public
-    (fakelinux / "mm/page_alloc.c").write_text("int own;\n")
-    sh("git", "-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "-qam", "own",
-       cwd=fakelinux)
-    assert not bases.from_tree(fakelinux, None).public
-    sh("git", "tag", "v6.1-own", cwd=fakelinux)
-    assert bases.from_tree(fakelinux, None).public
 
 
 def test_a_revision_by_name(house: House, fakelinux: Path) -> None:

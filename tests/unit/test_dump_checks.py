@@ -18,7 +18,7 @@ import dump_files
 import pytest
 from dump_files import PAGE, ZERO
 
-from kvtools import crash, makedumpfile
+from kvtools import crash, makedumpfile, process
 from kvtools.channel import Result
 from kvtools.makedumpfile import Written
 from kvtools.model import Status
@@ -359,6 +359,33 @@ def test_the_guest_writes_the_pattern_that_the_host_expects() -> None:
         assert page == dump_state.pattern(token, index)
         assert len(page) == PAGE
     assert doctest.testmod(dump_state).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("sh -c 'echo 1000 1:0; echo ready; exec sleep 30'", "1000 1:0\nready\n"),
+        ("sh -c 'echo mlock failed >&2; exit 1'", "mlock failed\n"),  # does not wait for ever
+    ],
+)
+def test_the_script_that_waits_for_canaries(tmp_path: Path, command: str, said: str) -> None:
+    script = dump_state._until("ready", command, str(tmp_path / "pipe"))
+    done = sh(f"{script}; kill $! 2>/dev/null")
+    assert done == said
+
+
+def test_the_script_that_waits_for_the_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = tmp_path / "rule"
+    monkeypatch.setattr(dump_reload, "_RULE_SAYS", str(says))
+    listener = f"( sleep 0.2; echo event >{says}; sleep 0.2; echo loaded 1 >>{says} ) &"
+    assert sh(f"{listener}\n{dump_reload._until('loaded*')}") == "event\nloaded 1\n"
+    assert sh(dump_reload._until("?*")) == "event\nloaded 1\n"
+
+
+def sh(script: str) -> str:
+    return process.run(["sh", "-c", script], deadline=10.0, check=False).text
 
 
 def test_a_guest_that_says_nonsense_has_no_canaries() -> None:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kvtools import process
@@ -17,13 +18,28 @@ _MARK = 770077000
 _MARKED = re.compile(r"\s*(hexadecimal|decimal|octal|binary): (\w+)")
 
 
-def ask(
-    vmlinux: Path, dump: Path, commands: Sequence[str], log: Path
-) -> tuple[int, dict[str, str]]:
-    """Its exit status and the answer to every command; all it said is in ``log``.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What crash said: ``to`` each command, and ``first``, before any; its exit ``status``.
 
-    ``-s``: no banner and no pager. An answer is empty when crash ended before. Raises
-    ToolMissing, ToolTimeout.
+    An answer is empty when crash ended before.
+    """
+
+    status: int
+    first: str
+    to: Mapping[str, str]
+
+    @property
+    def complaint(self) -> str:
+        """Why there are no answers: the last thing it said before it ended."""
+        lines = [line.strip() for line in self.first.splitlines() if line.strip()]
+        return f"{lines[-1] if lines else 'it said nothing'} (exit status {self.status})"
+
+
+def ask(vmlinux: Path, dump: Path, commands: Sequence[str], log: Path) -> Said:
+    """All it said is in ``log``. ``-s``: no banner and no pager.
+
+    Raises ToolMissing, ToolTimeout.
     """
     script = "".join(f"eval {_MARK + n}\n{command}\n" for n, command in enumerate(commands))
     done = process.run(
@@ -35,17 +51,18 @@ def ask(
         check=False,
         merge=True,
     )
-    return done.returncode, answers(done.text, commands)
+    return parse(done.returncode, done.text, commands)
 
 
-def answers(said: str, commands: Sequence[str]) -> dict[str, str]:
+def parse(status: int, text: str, commands: Sequence[str]) -> Said:
     """What was said behind each command's mark."""
     parts: dict[int, list[str]] = {}
     current = -1
-    for line in said.splitlines():
+    for line in text.splitlines():
         match = _MARKED.match(line)
         if not match:
             parts.setdefault(current, []).append(line)
         elif match[1] == "decimal" and match[2].isdigit():
             current = int(match[2]) - _MARK
-    return {c: "\n".join(parts.get(n, ())).strip() for n, c in enumerate(commands)}
+    said = {n: "\n".join(lines).strip() for n, lines in parts.items()}
+    return Said(status, said.get(-1, ""), {c: said.get(n, "") for n, c in enumerate(commands)})

@@ -14,7 +14,6 @@ import mmap
 import signal
 import struct
 import sys
-from pathlib import Path
 
 PAGE = 4096
 PRESENT = 1 << 63  # Documentation/admin-guide/mm/pagemap.rst
@@ -35,7 +34,7 @@ class Piece:
         address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         if ctypes.CDLL(None).mlock(ctypes.c_void_p(address), ctypes.c_size_t(STEP)):
             raise SystemExit("mlock failed")
-        with Path("/proc/self/pagemap").open("rb") as pagemap:
+        with open("/proc/self/pagemap", "rb") as pagemap:
             pagemap.seek(address // PAGE * 8)
             entries = struct.unpack(f"<{STEP // PAGE}Q", pagemap.read(STEP // PAGE * 8))
         self.frames = [entry & FRAME if entry & PRESENT else 0 for entry in entries]

@@ -23,6 +23,7 @@ PLUG_DEADLINE = 10.0
 CANARY_DEADLINE = 15.0
 GROWN, KEPT = 260 * MIB, 204 * MIB  # of sections of 128 MiB: two and a piece, then one and a half
 CANARY_MIB = 64  # at most: user memory comes from the device, which is movable, first
+LEAN = ("-I", "-S")  # python3 without what it finds by searching the host's directories
 _CANARY_SAYS = "/run/kvtools/canary"
 
 
@@ -55,11 +56,15 @@ def pattern(token: str, index: int) -> bytes:
     return f"{token:>16.16}{index:016x}".encode() * (pages.PAGE // 32)
 
 
-def resize(guest: Guest, size: int) -> None:
-    """Raises Unanswered when QEMU's size and MemTotal do not both come to it."""
+def resize(guest: Guest, size: int, total: int | None = None) -> int:
+    """MemTotal at that size; ``total`` is it before, read when it is not known.
+
+    Raises Unanswered when QEMU's size and MemTotal do not both come to it.
+    """
     device = guest.machine.virtio_mem[0].name
     plugged = guest.qmp.size(device)
-    total = guest.meminfo()["MemTotal"]
+    if total is None:
+        total = guest.meminfo()["MemTotal"]
     guest.qmp.set_requested_size(device, size)
     reached = guest.poll(lambda: guest.qmp.size(device), size.__eq__, PLUG_DEADLINE)
     if not reached.met:
@@ -73,12 +78,14 @@ def resize(guest: Guest, size: int) -> None:
             "plug", f"MemTotal is {shown.value // 1024} kB at {size // MIB} MiB plugged, "
             f"not {expected // 1024}"
         )  # fmt: skip
+    return expected
 
 
 def prepare(guest: Guest, sizes: Sequence[int] = (GROWN, KEPT)) -> State:
     """Go through these plugged sizes and put canaries. Raises Unanswered."""
+    total = None
     for size in sizes:
-        resize(guest, size)
+        total = resize(guest, size, total)
     return look(guest)
 
 
@@ -136,20 +143,25 @@ def canaries_in(
     By start of range: page frame to index. Raises Unanswered when a range got none. The
     program that holds them goes on running.
     """
-    words = ["python3", "-I", str(GUEST / "canary.py"), str(mebibytes), token]
+    words = ["python3", *LEAN, str(GUEST / "canary.py"), str(mebibytes), token]
     words += [f"{start:x}-{end:x}" for start, end in ranges]
-    guest.sh(f"setsid {shlex.join(words)} </dev/null >{_CANARY_SAYS} 2>&1 &")
-    said = guest.poll(
-        lambda: guest.sh(f"cat {_CANARY_SAYS}").text,
-        lambda text: text.endswith("ready\n"),
-        CANARY_DEADLINE,
-    )
-    found = parse_canaries(said.value)
-    if not said.met or any(not found.get(start) for start, _ in ranges):
-        raise Unanswered(
-            "canary", f"no page with a known content in the device: {said.value[-80:]!r}"
-        )
+    said = guest.sh(_until("ready", shlex.join(words), _CANARY_SAYS), CANARY_DEADLINE).text
+    found = parse_canaries(said)
+    if not said.endswith("ready\n") or any(not found.get(start) for start, _ in ranges):
+        raise Unanswered("canary", f"no page with a known content in the device: {said[-80:]!r}")
     return found
+
+
+def _until(last: str, command: str, pipe: str) -> str:
+    """A script that leaves ``command`` running and ends when it has said a line ``last``.
+
+    One question and no process but the command: asking again and again what it has said takes
+    the processor from it. It also ends when the command does.
+    """
+    return (
+        f"mkfifo {pipe} && {{ setsid {command} </dev/null >{pipe} 2>&1 & "
+        f"while read -r line; do echo \"$line\"; [ \"$line\" != {last} ] || break; done <{pipe}; }}"
+    )
 
 
 def parse_canaries(text: str) -> dict[int, dict[int, int]]:

@@ -91,7 +91,7 @@ def vmcoreinfo() -> Scenario:
         name="dump.vmcoreinfo",
         version=1,
         needs=("PROC_KCORE", "CRASH_CORE"),
-        machine=machines.load("plain"),
+        machine=machines.load("dump-live"),
         deadline=60.0,
         check=_check,
         files=(PAGE_FLAGS,),

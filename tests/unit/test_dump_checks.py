@@ -18,7 +18,7 @@ import dump_files
 import pytest
 from dump_files import PAGE, ZERO
 
-from kvtools import crash, makedumpfile
+from kvtools import crash, makedumpfile, process
 from kvtools.channel import Result
 from kvtools.makedumpfile import Written
 from kvtools.model import Status
@@ -361,6 +361,33 @@ def test_the_guest_writes_the_pattern_that_the_host_expects() -> None:
     assert doctest.testmod(dump_state).failed == 0
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("sh -c 'echo 1000 1:0; echo ready; exec sleep 30'", "1000 1:0\nready\n"),
+        ("sh -c 'echo mlock failed >&2; exit 1'", "mlock failed\n"),  # does not wait for ever
+    ],
+)
+def test_the_script_that_waits_for_canaries(tmp_path: Path, command: str, said: str) -> None:
+    script = dump_state._until("ready", command, str(tmp_path / "pipe"))
+    done = sh(f"{script}; kill $! 2>/dev/null")
+    assert done == said
+
+
+def test_the_script_that_waits_for_the_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = tmp_path / "rule"
+    monkeypatch.setattr(dump_reload, "_RULE_SAYS", str(says))
+    listener = f"( sleep 0.2; echo event >{says}; sleep 0.2; echo loaded 1 >>{says} ) &"
+    assert sh(f"{listener}\n{dump_reload._until('loaded*')}") == "event\nloaded 1\n"
+    assert sh(dump_reload._until("?*")) == "event\nloaded 1\n"
+
+
+def sh(script: str) -> str:
+    return process.run(["sh", "-c", script], deadline=10.0, check=False).text
+
+
 def test_a_guest_that_says_nonsense_has_no_canaries() -> None:
     assert dump_state.parse_canaries("Traceback (most recent\n  File x:1\nready\n") == {}
 
@@ -416,12 +443,73 @@ def test_the_answers_of_crash() -> None:
         return f"hexadecimal: {value:x}  \n    decimal: {value}  \n      octal: {value:o}\n"
 
     said = f"banner\n{mark(0)}PANIC: x\n\n{mark(1)}{mark(3)}bye\n"
-    assert crash.answers(said, ["sys", "bt", "log"]) == {"sys": "PANIC: x", "bt": "", "log": ""}
-    text = (
-        "        10a000000:  6b 76 30 31 32 33 34 35 36 37 38 39 61 62 63 64   kv0123456789abcd\n"
-        "        10a000010:  30 30   00\n"
-    )
-    assert dump_crash.read_bytes(text) == b"kv0123456789abcd00"
-    assert dump_crash.read_bytes("rd: page excluded: physical address: 1  type: \"x\"") == b""
-    assert dump_crash.total_pages("   TOTAL MEM    97000     378.9 MB         ----\n") == 97000
+    parsed = crash.parse(0, said, ["sys", "bt", "log"])
+    assert parsed.to == {"sys": "PANIC: x", "bt": "", "log": ""}
+    assert parsed.complaint == "banner (exit status 0)"
+
+
+# What crash said of a dump of a 6.1.176 guest, and what of the same dump gone wrong
+SAID = Path(__file__).parents[1] / "data" / "scenarios" / "crash"
+ASKED = dump_crash.asked(
+    "6.1.176", 64792, 0x10079A, dump_state.pattern("kv" + 14 * "0", 0), 0x10CC00
+)
+
+
+def judged(name: str, status: int = 0) -> dict[str, Subtest]:
+    text = (SAID / f"{name}.log").read_text()
+    said = crash.parse(status, text, [question.command for question in ASKED])
+    return {result.name: result for result in dump_crash.judged(said, ASKED)}
+
+
+def test_crash_opens_a_dump() -> None:
+    found = judged("good")
+    assert list(found) == ["sys", "kmem-i", "bt", "log", "canary", "unplugged"]
+    assert {result.status for result in found.values()} == {Status.PASS}
+    assert [name for name, result in found.items() if result.aside] == ["sys"]
+    assert "page excluded" in found["unplugged"].message
+
+
+def test_a_dump_that_has_a_page_of_an_unplugged_chunk() -> None:
+    failed = {n: r for n, r in judged("not-excluded").items() if r.status is Status.FAIL}
+    assert list(failed) == ["unplugged"]
+    assert "10cc00000:  0000000000000000" in failed["unplugged"].message
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "why"),
+    [
+        ("other-version", 0, "kernel version inconsistency between vmlinux and dumpfile"),
+        ("no-debuginfo", 1, "vmlinux: no debugging data available (exit status 1)"),
+        ("lacks-types", 1, "neither runqueue nor rq structures exist (exit status 1)"),
+        ("cut-short", 1, 'read error: kernel virtual address: ffffffff8184b0e0  type: "linux_ban'),
+    ],
+)
+def test_a_vmlinux_or_a_dump_that_is_not_the_right_one(name: str, status: int, why: str) -> None:
+    for result in judged(name, status).values():
+        spoilt(result, why)
+
+
+def test_answers_without_what_is_looked_for() -> None:
+    assert dump_crash.read_bytes('rd: page excluded: physical address: 1  type: "x"') == b""
+    assert dump_crash.read_bytes("  10a000010:  30 31   00\n") == b"01"
     assert dump_crash.total_pages("no such line") == 0
+    assert dump_crash.calls(" RIP: 00007f0761bd9350") == []
+
+
+def test_each_answer_of_crash_can_be_wrong() -> None:
+    good = crash.parse(0, (SAID / "good.log").read_text(), [q.command for q in ASKED])
+    wrong = {
+        "sys": ("RELEASE: 6.1.176", "RELEASE: 6.1.1760"),
+        "kmem -i": ("64792", "64791"),
+        "bt": ("write_sysrq_trigger", "write_something"),
+        "log": ("sysrq triggered crash", "Attempted to kill init!"),
+        ASKED[4].command: ("6b 76 30", "6b 76 31"),
+        ASKED[5].command: ("page excluded", "seek error"),
+    }
+    for question in ASKED:
+        old, new = wrong[question.command]
+        assert old in good.to[question.command]
+        answer = good.to[question.command].replace(old, new)
+        said = replace(good, to={**good.to, question.command: answer})
+        failed = [r.name for r in dump_crash.judged(said, ASKED) if r.status is Status.FAIL]
+        assert failed == [question.name]

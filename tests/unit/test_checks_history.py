@@ -80,3 +80,19 @@ def test_the_range_diff_is_kept_and_the_repository_left_alone(tmp_path: Path) ->
     assert outcome.summary == "range-diff.txt: 1 changed"
     assert "count_freed(nr);" in (tmp_path / "out" / "range-diff.txt").read_text()
     assert sorted(p.name for p in (given.repo / ".git" / "objects").rglob("*")) == before
+
+
+@pytest.mark.parametrize(("patch", "status"), [
+    ("trip/FORM.patch", Status.WARN), ("trip/UNKNOWN_COMMIT.patch", Status.SKIP)])
+def test_the_form_of_fixes_is_told_without_a_history(
+    patch: str, status: Status, tmp_path: Path
+) -> None:
+    case = DATA / "fixes" / patch
+    repo = tmp_path / "linux"
+    _, base = make_base(repo, case, [], "")
+    mail = tmp_path / "mail"
+    mail.write_text(case.read_text().replace("@base12@", base[:12]))
+    given = request(known()["fixes"], repo, [base, base, base], Mails((mail,)), tmp_path)
+    outcome = step.run(replace(given, options={"history": 1000}))
+    assert outcome.status is status, outcome
+    assert "without its history" in " ".join((outcome.summary, *outcome.details.get("notes", ())))

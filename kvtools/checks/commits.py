@@ -88,6 +88,14 @@ def commit_mails(request: Request, mails: tuple[Path, ...], onto: str) -> list[s
             return None
         tree = git(request.repo, "write-tree", env=env).text.strip()
         text = f"{read.subject.title}\n\n{read.message}\n"
-        made.append(git(request.repo, "commit-tree", tree, "-p", made[-1], env=env,
-                        stdin=text.encode()).text.strip())
+        made.append(git(request.repo, "commit-tree", tree, "-p", made[-1],
+                        env={**env, **_author(read)}, stdin=text.encode()).text.strip())
     return made[1:]
+
+
+def _author(read: mail.Mail) -> dict[str, str]:
+    """Whom a range-diff compares: another author is a change of the patch."""
+    if read.author is None:
+        return {}
+    return {"GIT_AUTHOR_NAME": read.author.name or read.author.email,
+            "GIT_AUTHOR_EMAIL": read.author.email}

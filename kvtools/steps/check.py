@@ -113,7 +113,11 @@ def _side(request: CheckRequest, side: str, said: Said, done: process.Completed)
     errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
     if done.returncode == SKIP or said.skips:
         reason = said.skips[0] if said.skips else (errors or ["it says no reason"])[-1]
-        return Side(skip=reason)
+        if not said.findings:
+            return Side(skip=reason)
+        # It came so far: what it found before is not less true for that.
+        return Side(tuple(_placed(request, said.findings)), (*said.notes, reason),
+                    tuple(said.figures))
     if done.returncode not in (0, 1):
         how = errors[-1] if errors else "it says nothing"
         return Side(error=f"{request.check.name} ended with status {done.returncode}: {how}")

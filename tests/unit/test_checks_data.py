@@ -26,9 +26,7 @@ from kvtools import checks, diff, git, mail
 from kvtools.checks import program
 from kvtools.checks.program import Touched
 from kvtools.checks.request import CheckRequest, Mails
-from kvtools.git.command import git as run_git
-from kvtools.model import Person, Status
-from kvtools.steps import check as step
+from kvtools.model import Person
 
 DATA = Path(__file__).parents[1] / "data" / "checks"
 WHO = Person("A U Thor", "author@example.org")
@@ -39,16 +37,23 @@ IDENTITY = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
 OF_MESSAGE = {"links", "message", "signoff", "stable", "trailers"}
 OF_KERNEL = {"checkpatch", "kerneldoc", "recipients"}  # see tests/kernel/test_checks.py
 OF_OBJECTS = {c.name for c in checks.available() if c.scope == "objects"} | {"coccicheck"}
-NOT_HERE = OF_KERNEL | OF_OBJECTS  # tests/kernel/test_object_checks.py
+OF_HISTORY = {"newest", "rangediff"}  # see test_checks_history.py
+NOT_HERE = OF_KERNEL | OF_OBJECTS | OF_HISTORY  # of objects: tests/kernel/test_object_checks.py
 CASES = sorted(p for kind in ("trip", "pass") for p in DATA.glob(f"*/{kind}/*")
                if p.parts[-3] not in NOT_HERE)
 
 
-def test_every_check_that_needs_no_kernel_has_both_kinds() -> None:
-    whole = {"newest", "rangediff"}  # below: they need a history
-    for name in {c.name for c in checks.available()} - NOT_HERE - whole:
+def test_every_check_has_what_trips_it_and_what_does_not() -> None:
+    names = {c.name for c in checks.available()}
+    for name in names:
         for kind in ("trip", "pass"):
             assert list((DATA / name / kind).glob("*")), f"{name} has no {kind}"
+        tripped = {path.name.removesuffix(".patch").partition(".")[0]
+                   for path in (DATA / name / "trip").glob("*")}
+        near = {path.name.removesuffix(".patch").partition(".")[0]
+                for path in (DATA / name / "pass").glob("*")}
+        assert near - {"clean"} <= tripped, f"{name}: a near miss of what nothing trips"
+    assert {path.name for path in DATA.iterdir()} == names, "data of a check that is not there"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda p: "/".join(p.parts[-3:]))
@@ -188,59 +193,3 @@ def _ids(text: str, base: str, other: str) -> str:
 @cache
 def known() -> dict[str, checks.Check]:
     return {check.name: check for check in checks.available()}
-
-
-def _two(tmp_path: Path) -> tuple[Path, list[str], Mails, str]:
-    """A series of one patch on a base that has a newer branch; both change ``file``."""
-    repo = tmp_path / "linux"
-    git.init(repo)
-    (repo / "file").write_text("one\ntwo\nthree\nfour\nfive\nsix\n")
-    base = git.commit_all(repo, "base", when=WHEN, who=WHO)
-    path = tmp_path / "0001.patch"
-    path.write_text(
-        f"From: {WHO}\nDate: {WHEN}\nSubject: [PATCH] mm: x\n\nx\n---\n--- a/file\n+++ b/file\n"
-        "@@ -1,3 +1,3 @@\n-one\n+1\n two\n three\n")
-    applied = git.am(repo, path.read_bytes(), log=None)
-    assert applied.commit
-    return repo, [base, applied.commit], Mails((path,)), base
-
-
-@pytest.mark.parametrize(
-    ("text", "status"),
-    [("one\ntwo\nthree\nfour\nfive\n6\n", Status.PASS), ("I\ntwo\nthree\nfour\nfive\nsix\n",
-                                                       Status.WARN)],
-)
-def test_the_newest_version_of_the_base(tmp_path: Path, text: str, status: Status) -> None:
-    repo, commits, mails, base = _two(tmp_path)
-    git.checkout(repo, base)
-    (repo / "file").write_text(text)
-    newer = git.commit_all(repo, "newer", when=WHEN, who=WHO)
-    run_git(repo, "update-ref", "refs/heads/newer", newer)
-    outcome = step.run(request(known()["newest"], repo, commits, mails, tmp_path))
-    assert outcome.status is status and "newer" in (outcome.summary)
-
-
-def test_without_a_newer_version_there_is_nothing_to_say(tmp_path: Path) -> None:
-    repo, commits, mails, _ = _two(tmp_path)
-    outcome = step.run(request(known()["newest"], repo, commits, mails, tmp_path))
-    assert (outcome.status, outcome.summary) == (
-        Status.SKIP, "no newer version of the base is known here")
-
-
-def test_the_range_diff_is_kept_and_the_repository_left_alone(tmp_path: Path) -> None:
-    repo, commits, mails, _ = _two(tmp_path)
-    before = sorted(p.name for p in (repo / ".git" / "objects").rglob("*"))
-    old = tmp_path / "old.patch"
-    old.write_text(mails.series[0].read_text().replace("+1\n", "+uno\n"))
-    given = Mails(mails.series, None, (old,))
-    asked = request(known()["rangediff"], repo, commits, given, tmp_path)
-    outcome = step.run(asked)
-    assert (outcome.status, outcome.summary) == (Status.PASS, "range-diff.txt: 1 changed")
-    assert "+uno" in (tmp_path / "out" / "range-diff.txt").read_text()
-    assert sorted(p.name for p in (repo / ".git" / "objects").rglob("*")) == before
-
-
-def test_without_an_earlier_revision_there_is_no_range_diff(tmp_path: Path) -> None:
-    repo, commits, mails, _ = _two(tmp_path)
-    outcome = step.run(request(known()["rangediff"], repo, commits, mails, tmp_path))
-    assert outcome.status is Status.SKIP

@@ -98,6 +98,13 @@ def test_a_check_that_cannot_run_says_why(tmp_path: Path, script: str) -> None:
     assert (skipped.status, skipped.summary) == (Status.SKIP, "no tree")
 
 
+@pytest.mark.parametrize("end", ["echo no tree >&2; exit 4", "echo '{\"skip\":\"no tree\"}'"])
+def test_what_it_found_before_it_could_not_go_on_counts(tmp_path: Path, end: str) -> None:
+    found = run(tmp_path, "echo '{\"rule\":\"R\",\"text\":\"t\"}'; " + end)
+    assert found.status is Status.WARN and found.summary.startswith("R: t")
+    assert found.details["notes"] == ["no tree"]
+
+
 @pytest.mark.parametrize(
     "script",
     ["exit 2", "kill -9 $$", 'echo \'{"colour":"red"}\'',

@@ -3,7 +3,9 @@
 
 All of them on a whole file take half a minute. What is new can only be in a function that the
 patch touches, so the bodies of the others are emptied (line numbers stay), and a semantic patch
-whose words do not occur is not run: that is what spatch's own index does.
+whose words do not occur is not run: that is what spatch's own index does. Starting spatch takes
+longer than the rest of a file that is nearly empty, so it is started once for a semantic patch and
+gets all the files, as ``make coccicheck`` does it.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kvtools import git, process
 from kvtools.checks import excerpt
@@ -36,10 +39,11 @@ def check(request: Request) -> Iterator[Said]:
     scripts = _scripts(request, version)
     needed = _queries(request, scripts, version)
     changed = {file.new: file for file in git.diff_of(request.repo, request.commit)}
-    jobs = [(path, touched, script) for path in request.files if path in changed
-            for touched in [_touched(request, path, changed[path])]
-            for script in scripts
-            if cocci.worth_trying(needed[script.name], _words(touched.after))]
+    touched = {path: _touched(request, path, changed[path])
+               for path in request.files if path in changed}
+    jobs = [(script, worth) for script in scripts
+            if (worth := {path: both for path, both in touched.items()
+                          if cocci.worth_trying(needed[script.name], _words(both.after))})]
     with ThreadPoolExecutor(max(request.jobs, 1)) as pool:
         for said in pool.map(lambda job: list(_new(request, *job)), jobs):
             yield from said
@@ -66,18 +70,17 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(text))
 
 
-def _new(request: Request, path: str, touched: Excerpts, script: Path) -> Iterator[Said]:
+def _new(request: Request, script: Path, touched: Mapping[str, Excerpts]) -> Iterator[Said]:
     """What a semantic patch reports that it did not report of the parent.
 
-    The parent is asked only when there is something to report: most often there is not.
+    The parent is asked only of files with something to report: most often there are none.
     """
-    found = list(_spatch(request, path, touched.after, script))
-    if not any(isinstance(said, Finding) for said in found):
-        yield from found
-        return
-    known = [f for f in _spatch(request, path, touched.before, script) if isinstance(f, Finding)]
-    yield from (said for said in found if isinstance(said, Note))
-    states, _ = compare(known, [f for f in found if isinstance(f, Finding)], {})
+    said = list(_spatch(request, script, {path: both.after for path, both in touched.items()}))
+    found = [one for one in said if isinstance(one, Finding)]
+    yield from (one for one in said if isinstance(one, Note))
+    before = {path: touched[path].before for path in dict.fromkeys(f.file for f in found)}
+    asked = _spatch(request, script, before) if before else ()
+    states, _ = compare([f for f in asked if isinstance(f, Finding)], found, {})
     yield from (finding for finding, state in states if state is State.NEW)
 
 
@@ -135,26 +138,48 @@ def _query(script: Path) -> tuple[frozenset[str], ...]:
     return cocci.query(done.text)
 
 
-def _spatch(request: Request, path: str, text: str, script: Path) -> Iterator[Said]:
-    source = Path(f"{script.stem}.{hashlib.sha256(text.encode()).hexdigest()[:8]}.c")
-    source.write_text(text, "utf-8")
+def _spatch(request: Request, script: Path, texts: Mapping[str, str]) -> Iterator[Said]:
+    """What it reports of ``texts``, which are files by their path.
+
+    Where it does not get through all of them they are given to it one by one: the note names
+    the file, and the others have an answer.
+    """
+    sources = {_source(path, text): path for path, text in texts.items()}
     options = cocci.script(script.read_text("utf-8", "replace")).options
-    argv = ["spatch", "-D", "report", "--no-show-diff", "--very-quiet", "--cocci-file",
-            str(script), *options, str(source)]
-    try:
-        done = process.run(argv, deadline=float(request.options["seconds"]), check=False,
-                           merge=True)
-    except ToolTimeout:
-        yield Note(f"{script.stem} ran past {request.options['seconds']} s on {path}")
+    with TemporaryDirectory(prefix=f"{script.stem}.", dir=".") as scratch:
+        for name, path in sources.items():
+            (Path(scratch) / name).write_text(texts[path], "utf-8")
+        argv = ["spatch", "-D", "report", "--no-show-diff", "--very-quiet", "--cocci-file",
+                str(script), *options, "--dir", scratch]
+        failed, output = _run(argv, float(request.options["seconds"]) + len(texts) - 1)
+    if failed and len(texts) > 1:
+        for path, text in texts.items():
+            yield from _spatch(request, script, {path: text})
         return
-    if done.returncode != 0:
-        print(done.text)
-        yield Note(f"{script.stem} failed on {path}: {done.text.strip().splitlines()[-1:]}")
+    if failed:
+        print(output)
+        yield Note(f"{script.stem} {failed} on {', '.join(texts)}")
         return
-    for report in cocci.parse(done.text):
-        function = function_of(text, report.line)
+    for report in cocci.parse(output):
+        path = sources[Path(report.file).name]
+        function = function_of(texts[path], report.line)
         yield Finding(script.stem, cocci.without_lines(report.text), path, report.line, function,
                       message=report.text)
+
+
+def _source(path: str, text: str) -> str:
+    """A name for a file of the scratch directory, none like another."""
+    return f"{Path(path).stem}.{hashlib.sha256(f'{path} {text}'.encode()).hexdigest()[:12]}.c"
+
+
+def _run(argv: list[str], seconds: float) -> tuple[str, str]:
+    """What went wrong, else "", and the output."""
+    try:
+        done = process.run(argv, deadline=seconds, check=False, merge=True)
+    except ToolTimeout:
+        return f"ran past {seconds:.0f} s", ""
+    last = done.text.strip().splitlines()[-1:]
+    return f"failed: {last}" if done.returncode else "", done.text
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A series applied to a base and nothing more, as ``kvtools test`` does it."""
+"""A series applied to a base, as ``kvtools test`` does it, for what is no run of its own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from dataclasses import replace
 from kvtools import plan, runner
 from kvtools.errors import UserError
 from kvtools.events import Emit, Event, Progress, StepEnded, StepStarted, Working
-from kvtools.model import ConfigUse, Status, Step
+from kvtools.model import ConfigUse, Series, Status, Step
 from kvtools.request import RowResult, RunRequest
 from kvtools.store import Store
+
+
+def series_of(request: RunRequest, fix: str = "name a SERIES") -> Series:
+    """The series of a request. Raises UserError when it has none."""
+    if request.series is None:
+        raise UserError("there is no series", fix=fix)
+    return request.series
 
 
 def rows(request: RunRequest, store: Store, emit: Emit) -> tuple[RowResult, ...]:
@@ -19,9 +26,7 @@ def rows(request: RunRequest, store: Store, emit: Emit) -> tuple[RowResult, ...]
 
     Raises UserError when the request has no series.
     """
-    if request.series is None:
-        raise UserError("there is no series", fix="name a SERIES")
-    count = len(request.series.patches)
+    count = len(series_of(request).patches)
     config = next(iter(request.configs))
     chosen = plan.make(count, [ConfigUse(config)], (), only=["apply"])
     what = f"applying {count} patch{'es' * (count != 1)} to {request.base.name}"
@@ -32,10 +37,16 @@ def rows(request: RunRequest, store: Store, emit: Emit) -> tuple[RowResult, ...]
 
     emit(Working(what))
     try:
-        with ThreadPoolExecutor(1) as executor:
-            found = runner.run(replace(request, plan=chosen), store, executor, tell)
+        found = run(replace(request, plan=chosen, guests=1), store, tell)
     finally:
         emit(Working(what, done=True))
+    return found
+
+
+def run(request: RunRequest, store: Store, emit: Emit) -> tuple[RowResult, ...]:
+    """The rows of the patches after all that the plan says, without a report of it."""
+    with ThreadPoolExecutor(request.guests) as executor:
+        found = runner.run(request, store, executor, emit)
     return tuple(row for row in found if row.number)
 
 

@@ -157,7 +157,7 @@ def probe() -> tuple[str, ...]:
     """
     if process.which("bwrap") is None:
         raise ToolMissing("an untrusted series needs bwrap, which is not installed",
-                          fix="apt-get install bubblewrap")
+                          fix="apt-get install bubblewrap, or --trusted for what you have read")
     said = ""
     for shut in (SHUT, SHUT[:1], ()):  # bubblewrap before 0.8 has only the first, a chroot none
         command = argv(View(scratch=MIB), ["/bin/sh", "-c", _PROBE], shut=shut)
@@ -167,4 +167,4 @@ def probe() -> tuple[str, ...]:
         if not said or os.getuid() == 0:  # what root lacks shows when it is the last way
             said = (done.text.strip().splitlines() or ["it says nothing"])[-1]
     raise MachineError(f"an untrusted series needs bwrap, which does not work here: {said}",
-                       fix="docs/untrusted.md says what it needs")
+                       fix="docs/untrusted.md says what it needs; --trusted for what you have read")

@@ -18,7 +18,16 @@ from kvtools.errors import Interrupted, MachineError
 from kvtools.events import Emit, Event, Notice, RunEnded, RunStarted
 from kvtools.model import Outcome, Status
 from kvtools.report import Accel as AccelHead
-from kvtools.report import BaseHead, Host, Row, RunReport, SeriesHead, dumps, load
+from kvtools.report import (
+    BaseHead,
+    Host,
+    Row,
+    RunReport,
+    SeriesHead,
+    TriedBase,
+    dumps,
+    load,
+)
 from kvtools.request import RowResult, RunRequest, seconds_by_cell
 from kvtools.store import Store
 
@@ -64,9 +73,10 @@ class Session:
     """Runs a request, tells its events, and leaves ``report.json`` in the run's directory."""
 
     def __init__(
-        self, store: Store, request: RunRequest, command: tuple[str, ...], emit: Emit
+        self, store: Store, request: RunRequest, command: tuple[str, ...], emit: Emit,
+        tried: tuple[TriedBase, ...] = (),
     ) -> None:
-        self.store, self.request, self.command = store, request, command
+        self.store, self.request, self.command, self.tried = store, request, command, tried
         self._emit = emit
         self._notices: list[str] = []
 
@@ -152,6 +162,7 @@ class Session:
             command=self.command,
             expectations=tuple(request.expectations.values()),
             notices=tuple(self._notices),
+            tried=self.tried,
         )
 
     def _row(self, row: RowResult) -> Row:

@@ -31,6 +31,7 @@ __all__ = [
     "names",
     "objects",
     "prepare",
+    "published",
     "run_key",
     "worktree",
 ]
@@ -100,6 +101,11 @@ def prepare(name: str | None, emit: Emit = discard) -> Base:
 def from_tree(path: Path, rev: str | None, emit: Emit = discard) -> Base:
     """The commit ``rev`` (HEAD when None) of the user's git tree; see :mod:`.tree`."""
     return tree.from_tree(path, rev, _cache(), emit)
+
+
+def published(path: Path, commit: str) -> bool:
+    """Whether others can get a commit of the user's tree; see :mod:`.tree`."""
+    return tree.published(path, commit)
 
 
 def _find(name: str | None) -> tuple[BaseData, bool]:

@@ -12,9 +12,13 @@ from kvtools.bases import kernel
 from kvtools.bases.locks import held
 from kvtools.errors import BaseError, UserError
 from kvtools.events import Emit, Notice
+from kvtools.git.command import WRITE, line
 from kvtools.git.command import git as run
-from kvtools.git.command import line
 from kvtools.model import Base
+
+RELEASE = re.compile(r"refs/tags/(v\d+(\.\d+)+(-rc\d+)?(-rt\d+)?|next-\d{8})")
+# A URL that is not of this machine, or the HOST:PATH of ssh.
+ELSEWHERE = re.compile(r"(https?|git|ssh)://(?!localhost|127\.)|[\w.@-]+:(?!//)")
 
 
 def from_tree(path: Path, rev: str | None, cache: Path, emit: Emit) -> Base:
@@ -54,8 +58,36 @@ def from_tree(path: Path, rev: str | None, cache: Path, emit: Emit) -> Base:
         tree=git.tree_of(path, commit),
         version=version,
         origin=f"{path} at {f'{shown}, ' if shown else ''}commit {commit[:12]}",
-        public=True,
+        public=published(path, commit),
     )
+
+
+def published(path: Path, commit: str) -> bool:
+    """Whether others can get ``commit``: a branch of a remote on another machine holds it, or a
+    tag that is named as releases are (of a clone of one tag there is nothing else)."""
+    # What is right at a tip or a tag, as bases mostly are, costs no walk through the history.
+    for holds in ("--points-at", "--contains"):
+        done = run(path, "for-each-ref", f"{holds}={commit}", "--format=%(refname)",
+                   "refs/remotes", "refs/tags", check=False, deadline=WRITE)
+        found = done.text.splitlines() if done.returncode == 0 else []
+        if any(_is_release(ref) or _is_elsewhere(path, ref) for ref in found):
+            return True
+    return False
+
+
+def _is_release(ref: str) -> bool:
+    return RELEASE.fullmatch(ref) is not None
+
+
+def _is_elsewhere(path: Path, ref: str) -> bool:
+    """Whether a remote-tracking branch is of a remote that has an address and no local path."""
+    names = run(path, "remote", check=False).text.split()
+    remote = next((n for n in sorted(names, key=len, reverse=True)
+                   if ref.startswith(f"refs/remotes/{n}/")), None)
+    if remote is None:
+        return False
+    url = run(path, "remote", "get-url", remote, check=False).text.strip()
+    return ELSEWHERE.match(url) is not None
 
 
 def _how(path: Path) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvtools import git, runner
+from kvtools import bases, git, runner
 from kvtools.bisect import text, timing
 from kvtools.bisect.journal import Journal
 from kvtools.bisect.kernels import Kernels
@@ -190,11 +190,11 @@ def _passes(rate: float, confidence: float) -> int:
     return passes
 
 
-def mail(found: Bisection, request: RunRequest) -> str:
-    """The draft of a report, empty when there is not one commit to name."""
+def mail(found: Bisection, request: RunRequest, tree: Path | None) -> str:
+    """The draft of a report, empty when there is not one commit to name; ``tree`` is the user's."""
     if found.result.ending is not Ending.FOUND:
         return ""
     first = found.result.first[0]
     short, subject, author = git.described(Path(request.base.repo), first.id)
-    public = request.series is None and request.base.public
+    public = request.series is None and tree is not None and bases.published(tree, first.id)
     return text.mail(found, text.Culprit(short, subject, author, public))

@@ -10,6 +10,7 @@ from kvtools.bisect.report import Bisection
 from kvtools.bisect.search import Ending
 from kvtools.bisection import Answer
 from kvtools.report import printable
+from kvtools.report.printable import abroad
 
 LINES = 20
 SHOWN = (Answer.FAIL, Answer.PASS, Answer.SKIP, Answer.OTHER, Answer.ERROR)
@@ -158,7 +159,7 @@ def mail(found: Bisection, culprit: Culprit) -> str:
         "",
     ]
     if one:
-        rows += [*(f"  {row}" for row in one.evidence[:LINES]), ""]
+        rows += [*(f"  {abroad(row)}" for row in one.evidence[:LINES]), ""]
         rows += ["To reproduce:", "", *(f"  {row}" for row in one.reproduce), ""]
     if culprit.public:
         rows += [f"#regzbot introduced: {culprit.short}",

@@ -15,6 +15,8 @@ from kvtools.cli import arguments_bisect, arguments_submit
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+FROM_LIST = "a series given by message-id"
+
 TEST_EXAMPLES = """\
 examples:
   kvtools test                                  the series of this repository on its base
@@ -129,20 +131,21 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("-q", "--quiet", action="store_true", help="no progress, only the result")
 
 
-def _trust_options(command: argparse.ArgumentParser) -> None:
+def _trust_options(command: argparse.ArgumentParser, whose: str) -> None:
+    """``whose`` series is confined when neither is given."""
     trust = command.add_mutually_exclusive_group()
     trust.add_argument(
         "--untrusted",
         action="store_true",
         default=None,
         help="confine what the series runs: no network, no home, nothing written outside "
-        "(docs/untrusted.md); so it is done with a message-id",
+        f"(docs/untrusted.md); so it is done with {whose}",
     )
     trust.add_argument(
         "--trusted",
         action="store_false",
         dest="untrusted",
-        help="do not confine a series given by message-id: you have read it",
+        help=f"do not confine {whose}: you have read it",
     )
 
 
@@ -164,7 +167,7 @@ def _test(commands: Commands) -> None:
     )
 
 
-def _test_options(command: argparse.ArgumentParser) -> None:
+def _test_options(command: argparse.ArgumentParser, whose: str = FROM_LIST) -> None:
     command.add_argument(
         "--patches",
         default="all",
@@ -205,7 +208,7 @@ def _test_options(command: argparse.ArgumentParser) -> None:
         default=False,
         help="keep objects that cannot see the edit of a header that they read (docs/headers.md)",
     )
-    _trust_options(command)
+    _trust_options(command, whose)
     command.add_argument(
         "--verify-build",
         action="store_true",
@@ -314,7 +317,8 @@ def _review(commands: Commands) -> None:
                    arguments_submit.REVIEW_EXAMPLES)
     arguments_submit.review(command)
     _tree_options(command)
-    _test_options(command)
+    _test_options(command, "the series of others")
+    command.set_defaults(foreign=True)
 
 
 def _cache(commands: Commands) -> None:

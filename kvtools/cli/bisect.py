@@ -7,11 +7,10 @@ import contextlib
 import re
 from argparse import Namespace
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from kvtools import applying, checks, git, plan, runner, scenarios
+from kvtools import applying, checks, git, scenarios
 from kvtools.bisect import session, text
 from kvtools.bisect.checked import Checked
 from kvtools.bisect.observation import Tester
@@ -123,7 +122,7 @@ def _checked(arguments: Namespace, check: Check,
         raise UserError(f"{arguments.check}: no check of single patches",
                         fix=f"kvtools test SERIES --only {arguments.check}")
     arguments.no_revert = True  # a patch that is taken back is no patch to check
-    rows = _rows(prepared, prepared.request.plan, emit)
+    rows = applying.run(prepared.request, prepared.store, emit)
     outcomes = {row.tree.commit: o for row in rows if row.tree for o in row.outcomes
                 if (o.step, o.name) == (Step.CHECK, check.name)}
     history = _linear(prepared.request, rows)
@@ -133,21 +132,14 @@ def _checked(arguments: Namespace, check: Check,
 def _of_series(prepared: Prepared, emit: Emit) -> History:
     """Every patch applied, as ``kvtools test`` does it."""
     request = prepared.request
-    if request.series is None:
-        raise UserError("there is no series to bisect", fix="name a SERIES, or GOOD..BAD of a tree")
+    applying.series_of(request, fix="name a SERIES, or GOOD..BAD of a tree")
     return _linear(request, applying.rows(request, prepared.store, emit))
-
-
-def _rows(prepared: Prepared, chosen: plan.RunPlan, emit: Emit) -> tuple[RowResult, ...]:
-    request = replace(prepared.request, plan=chosen)
-    with ThreadPoolExecutor(request.guests) as executor:
-        return runner.run(request, prepared.store, executor, emit)
 
 
 def _linear(request: RunRequest, rows: Sequence[RowResult]) -> History:
     """One commit after the other. Raises UserError when a patch does not apply."""
     parent, commits = request.base.commit, []
-    for row in applying.must_apply(tuple(row for row in rows if row.number)):
+    for row in applying.must_apply(tuple(rows)):
         assert row.tree is not None
         commits.append(Commit(row.tree.commit, (parent,), request.patch(row.number).subject,
                               tuple(row.tree.touched), row.number))
@@ -235,6 +227,6 @@ def _show(arguments: Namespace, found: Bisection, request: RunRequest) -> None:
     write_result(text.render(found))
     if arguments.ci == "github":
         write_result(text.github(found))
-    draft = session.mail(found, request)
+    draft = session.mail(found, request, Path(arguments.tree) if arguments.tree else None)
     if draft and not arguments.fix:
         write_result("\ndraft of a report:\n\n" + draft)

@@ -120,12 +120,14 @@ def _verifies(arguments: Namespace) -> bool:
 
 
 def _untrusted(arguments: Namespace) -> bool:
-    """Whether the series has to be confined: asked for, or its SERIES names the list archive.
+    """Whether the series has to be confined: asked for, of a command that is for the series of
+    others, or its SERIES names the list archive.
 
     Raises UserError where the command cannot do that, MachineError where this machine cannot.
     """
     told: bool | None = getattr(arguments, "untrusted", None)
-    if not (series.from_archive(arguments.series or "") if told is None else told):
+    foreign = getattr(arguments, "foreign", False) or series.from_archive(arguments.series or "")
+    if not (foreign if told is None else told):
         return False
     if not hasattr(arguments, "untrusted"):
         raise UserError(

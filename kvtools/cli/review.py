@@ -17,8 +17,8 @@ from kvtools.errors import Interrupted, MachineError, UserError
 from kvtools.events import Emit, Notice
 from kvtools.model import Series
 from kvtools.paths import home
-from kvtools.report import RunReport
-from kvtools.review.candidates import Tried, best, order, tried
+from kvtools.report import RunReport, TriedBase
+from kvtools.review.candidates import best, order, told, tried
 from kvtools.review.replies import Reply, numbers, replies, same, untested
 from kvtools.session import Session
 from kvtools.store import Store
@@ -57,14 +57,16 @@ def _report(arguments: Namespace, chosen: Series, emit: Emit) -> RunReport:
             raise UserError(f"the run {arguments.run_id} is not one of this series: {why}",
                             fix="kvtools runs lists what each tested")
         return report
-    arguments.base = arguments.base or _base(arguments, chosen, emit)
+    results: list[TriedBase] = []
+    arguments.base = arguments.base or _base(arguments, chosen, results, emit)
     prepared = prepare(arguments, emit, chosen)
-    return Session(prepared.store, prepared.request, prepared.command, emit).run()
+    return Session(prepared.store, prepared.request, prepared.command, emit, tuple(results)).run()
 
 
-def _base(arguments: Namespace, chosen: Series, emit: Emit) -> str | None:
+def _base(arguments: Namespace, chosen: Series, results: list[TriedBase],
+          emit: Emit) -> str | None:
     """The name or, with --tree, the revision to test on; None where the tree or the series says
-    it."""
+    it. What was tried is added to ``results``."""
     if (chosen.base or arguments.tree) and not arguments.candidate:
         return None
     known = [] if arguments.tree else bases.names()
@@ -80,24 +82,27 @@ def _base(arguments: Namespace, chosen: Series, emit: Emit) -> str | None:
     if not names:
         raise UserError("no base is prepared, and none was named",
                         fix="kvtools base prepare NAME, or --candidate NAME")
-    results = []
     for name in names:
         results.append(_tried(arguments, chosen, name, emit))
-        emit(Notice(f"tried {results[-1]}"))
+        emit(Notice(f"tried {told(results[-1])}"))
     return best(results)
 
 
-def _tried(arguments: Namespace, chosen: Series, name: str, emit: Emit) -> Tried:
+def _tried(arguments: Namespace, chosen: Series, name: str, emit: Emit) -> TriedBase:
     """A base that cannot be had is told as the others are; a misspelt one ends it all."""
     common = Namespace(**{**vars(arguments), "base": name, "only": ["apply"]})
     try:
         prepared: Prepared = prepare(common, emit, chosen)
         base = prepared.request.base
-        return tried(name, base.version, applying.rows(prepared.request, prepared.store, emit))
+        try:
+            rows = applying.rows(prepared.request, prepared.store, emit)
+        finally:  # a look at a base is no run
+            prepared.store.discard_run(prepared.request.run_id)
+        return tried(name, base.version, rows)
     except Interrupted:
         raise
     except MachineError as error:
-        return Tried(name, "", 0, len(chosen.patches), str(error), failed=True)
+        return TriedBase(name, "", 0, len(chosen.patches), str(error), failed=True)
 
 
 def _write(output: Path, made: tuple[Reply, ...]) -> None:

@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from kvtools import git, series, session
+from kvtools import applying, git, series, session
 from kvtools.cli.prepare import prepare
 from kvtools.console import Console, write_result
 from kvtools.errors import UserError
@@ -32,11 +32,9 @@ def _prepare(arguments: Namespace) -> int:
         common = Namespace(**{**vars(arguments), "patches": "all", "config": [],
                               "only": ["apply"]})
         prepared = prepare(common, console.emit)
-        chosen = prepared.request.series
-        if chosen is None:
-            raise UserError("there is no series to submit", fix="name a SERIES")
         try:
-            asked = _asked(arguments, chosen.patches[0].author, console.emit)
+            first = applying.series_of(prepared.request).patches[0].author
+            asked = _asked(arguments, first, console.emit)
             reports = _reports(prepared.store, arguments.run_id)
             made = submission.prepare(asked, prepared.request, prepared.store, reports,
                                       console.emit)
@@ -63,7 +61,7 @@ def _asked(arguments: Namespace, first: Person, emit: Emit) -> submission.Asked:
     return submission.Asked(
         output=Path(arguments.output), sender=git.identity() or first, previous=previous,
         replies=replies, revision=arguments.reroll, resend=arguments.resend, template=template,
-        tree=tree, to=tuple(arguments.to), cc=tuple(arguments.cc))
+        to=tuple(arguments.to), cc=tuple(arguments.cc))
 
 
 def _reports(store: Store, run_id: str | None) -> list[RunReport]:

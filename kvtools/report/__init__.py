@@ -4,7 +4,16 @@
 from kvtools.report.cell import describe, show
 from kvtools.report.jsonreport import dumps, from_json, load, loads, to_json
 from kvtools.report.junit import to_junit
-from kvtools.report.model import Accel, BaseHead, Host, Row, RunReport, SeriesHead, log_path
+from kvtools.report.model import (
+    Accel,
+    BaseHead,
+    Host,
+    Row,
+    RunReport,
+    SeriesHead,
+    TriedBase,
+    log_path,
+)
 from kvtools.report.printable import printable
 from kvtools.report.select import resolve
 from kvtools.report.text import matrix, render, verdict_line
@@ -16,6 +25,7 @@ __all__ = [
     "Row",
     "RunReport",
     "SeriesHead",
+    "TriedBase",
     "describe",
     "dumps",
     "from_json",

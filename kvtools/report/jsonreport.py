@@ -24,6 +24,7 @@ from kvtools.report.model import (
     Row,
     RunReport,
     SeriesHead,
+    TriedBase,
     log_path,
     subtests,
 )
@@ -73,6 +74,7 @@ def _run_to_json(report: RunReport) -> dict[str, Json]:
         "command": list(report.command),
         "expectations": [dataclasses.asdict(item) for item in report.expectations],
         "notices": list(report.notices),
+        "tried": [dataclasses.asdict(item) for item in report.tried],
     }
 
 
@@ -189,6 +191,7 @@ def _report(document: Mapping[str, Json]) -> RunReport:
         expectations=tuple(Expectation(**item) for item in run["expectations"]),
         notices=tuple(run["notices"]),
         own_seconds=run.get("own_seconds"),
+        tried=tuple(TriedBase(**item) for item in run.get("tried", ())),
     )
 
 

@@ -18,6 +18,7 @@ from kvtools.model import Outcome, Status
 from kvtools.report.model import BASE_ROW, Row, RunReport, log_path, subtests
 from kvtools.report.printable import valid_unicode
 
+_TURNING = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAGS = {Status.FAIL: "failure", Status.ERROR: "error", Status.SKIP: "skipped"}
 
@@ -112,8 +113,10 @@ def _one_line(text: str) -> str:
 
 
 def _legal(text: str) -> str:
-    """``text`` without the characters XML 1.0 forbids, raw bytes spelled out."""
-    return _ILLEGAL.sub("", valid_unicode(text))
+    """``text`` without the characters XML 1.0 forbids, raw bytes spelled out, and what would
+    turn the direction of the text in a viewer (CVE-2021-42574) as well."""
+    shown = _TURNING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _ILLEGAL.sub("", valid_unicode(shown))
 
 
 def _time(seconds: float) -> str:

@@ -19,7 +19,7 @@ from kvtools.errors import KvtoolsError
 from kvtools.model import Json, Outcome, Status, Step
 from kvtools.report.jsonreport import plain
 from kvtools.report.model import Row, RunReport, subtests
-from kvtools.report.printable import printable
+from kvtools.report.printable import abroad, printable
 
 ORIGIN = "kvtools"
 VERSION = {"major": 5, "minor": 3}
@@ -201,7 +201,7 @@ def _status(outcome: Outcome) -> str:
 def _excerpt(outcome: Outcome) -> dict[str, Json]:
     if not outcome.evidence:
         return {}
-    return {"log_excerpt": "\n".join(map(_text, outcome.evidence))[:EXCERPT]}
+    return {"log_excerpt": "\n".join(_text(abroad(line)) for line in outcome.evidence)[:EXCERPT]}
 
 
 def _clean(value: Json) -> Json:

@@ -14,7 +14,7 @@ from pathlib import Path
 from kvtools.model import Outcome, Status
 from kvtools.report.layout import by_column, columns_of, heads, short_time
 from kvtools.report.model import BASE_ROW, Row, RunReport, row_label
-from kvtools.report.printable import pad, printable, shorten, width
+from kvtools.report.printable import abroad, pad, printable, shorten, width
 from kvtools.report.text import (
     Problem,
     fault,
@@ -50,6 +50,7 @@ def to_mail(report: RunReport) -> str:
         *(_problem(problem, heads(report.cells)) for problem in grouped_problems(report)),
         [piece for line in skip_lines(report) for piece in wrap(f"skipped: {line}", "  ")],
         [piece for line in series_lines(report) for piece in wrap(line, "  ")],
+        list(tried(report)),
         list(tested(report)),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -102,11 +103,26 @@ def _problem(problem: Problem, names: dict[str, str]) -> list[str]:
     lines = wrap(f"{outcome.status}: {problem.where}, {names[outcome.cell]}{whose}{subject}", "  ")
     lines += wrap(f"  {outcome.summary}", "  ")
     for line in outcome.evidence[:EVIDENCE_LINES]:
-        lines += wrap(f"  | {line}", "  |   ")
+        lines += wrap(f"  | {abroad(line)}", "  |   ")
     more = len(outcome.evidence) - EVIDENCE_LINES
     lines += [f"  | ... {more} more"] if more > 0 else []
     others = problem.numbers[1:]
     return lines + (wrap(f"  the same on {rows(others)}", "  ") if others else [])
+
+
+def tried(report: RunReport) -> Iterator[str]:
+    """The bases that were tried, and how many of the patches each took; none was, none is told."""
+    if not report.tried:
+        return
+    names = [printable(f"{one.base} {one.version}".rstrip()) for one in report.tried]
+    counts = ["-" if one.failed else f"{one.applied} of {one.of}" for one in report.tried]
+    # A name that is too long for its column has a line that is wrapped.
+    room, wide = min(36, max(map(width, names))), max(map(len, counts))
+    yield "Bases tried, and how many of the patches applied:"
+    yield ""
+    for name, count, one in zip(names, counts, report.tried, strict=True):
+        why = f"could not be tried: {one.why}" if one.failed else one.why
+        yield from wrap(f"  {pad(name, room)}  {count:>{wide}}  {why}".rstrip(), "      ")
 
 
 def tested(report: RunReport) -> Iterator[str]:

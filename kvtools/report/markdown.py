@@ -23,7 +23,7 @@ from kvtools.report.layout import (
     step_of,
 )
 from kvtools.report.model import BASE_ROW, Row, RunReport, row_label
-from kvtools.report.printable import printable
+from kvtools.report.printable import abroad, printable
 from kvtools.report.text import (
     Problem,
     fault,
@@ -122,7 +122,7 @@ def _problem(problem: Problem, names: dict[str, str]) -> Iterator[str]:
     if outcome.evidence:
         left = len(outcome.evidence) - EVIDENCE_LINES
         more = [f"... {left} more"] if left > 0 else []
-        yield fence([*outcome.evidence[:EVIDENCE_LINES], *more])
+        yield fence([*map(abroad, outcome.evidence[:EVIDENCE_LINES]), *more])
     if outcome.reproduce:
         yield "\nReproduce without kvtools:\n"
         yield fence([x for one in outcome.reproduce for x in one.split("\n")], "sh")

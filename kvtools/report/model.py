@@ -95,12 +95,32 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class TriedBase:
+    """How far a series got on a base: ``applied`` patches ``of`` all, and what stopped it.
+
+    ``failed``: the machine did, and it says nothing about the series.
+    """
+
+    base: str
+    version: str
+    applied: int
+    of: int
+    why: str = ""
+    failed: bool = False
+
+    @property
+    def whole(self) -> bool:
+        return self.applied == self.of and not self.failed
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """One run. ``started`` is UTC in ISO 8601, ``seconds`` its wall time.
 
     ``rows`` begin with the base; ``command`` is the command line as typed;
     ``own_seconds`` of it neither make nor a check nor a guest ran, None where nobody looked.
     ``expectations`` say why a SKIP is right; ``notices`` are what the user was told.
+    ``tried`` are the bases that were tried before this one was chosen, it among them.
     """
 
     id: str
@@ -116,6 +136,7 @@ class RunReport:
     expectations: tuple[Expectation, ...] = ()
     notices: tuple[str, ...] = ()
     own_seconds: float | None = None
+    tried: tuple[TriedBase, ...] = ()
 
     @property
     def cells(self) -> tuple[str, ...]:

@@ -16,7 +16,17 @@ from rich.cells import cell_len, set_cell_size
 _SAFE = re.compile(r"[\x20-\x7e]*\Z")
 _HIDDEN = frozenset({"Cc", "Cs", "Cf", "Cn", "Co", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")  # Persian and Indic names and emoji need them
+_JOB = re.compile(r"(?<![\w/])/[^\s:]*?/jobs/[^/\s:]+/(?:src|o)/")  # kvtools.bases.jobs
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def abroad(text: str) -> str:
+    """``text`` for readers elsewhere: without where the tree that was built lies on this machine.
+
+    The kernel's make gives gcc absolute paths (O= is no directory below the source), and what
+    is in a user's home, the name of it included, concerns nobody on a list.
+    """
+    return _JOB.sub("", text)
 
 
 def printable(text: str, *, ascii_only: bool = False) -> str:

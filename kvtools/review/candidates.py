@@ -4,50 +4,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kvtools import applying
 from kvtools.errors import MachineError, UserError
 from kvtools.model import Status
+from kvtools.report import TriedBase
 from kvtools.request import RowResult
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """How far a series got on a base: ``applied`` patches ``of`` all, and what stopped it.
-
-    ``failed``: the machine did, and it says nothing about the series.
-    """
-
-    base: str
-    version: str
-    applied: int
-    of: int
-    why: str = ""
-    failed: bool = False
-
-    @property
-    def whole(self) -> bool:
-        return self.applied == self.of and not self.failed
-
-    def __str__(self) -> str:
-        name = f"{self.base} {self.version}".rstrip()
-        if self.failed:
-            return f"{name}: could not be tried: {self.why}"
-        said = "all" if self.whole else f"{self.applied} of {self.of}"
-        return f"{name}: {said} applied" + (f"; {self.why}" if self.why else "")
+def told(one: TriedBase) -> str:
+    """In a line."""
+    name = f"{one.base} {one.version}".rstrip()
+    if one.failed:
+        return f"{name}: could not be tried: {one.why}"
+    said = "all" if one.whole else f"{one.applied} of {one.of}"
+    return f"{name}: {said} applied" + (f"; {one.why}" if one.why else "")
 
 
-def tried(base: str, version: str, rows: Sequence[RowResult]) -> Tried:
+def tried(base: str, version: str, rows: Sequence[RowResult]) -> TriedBase:
     """What applying the series to ``base`` came to."""
     for index, row in enumerate(rows):
         if why := applying.refused(row):
             failed = any(o.status is Status.ERROR for o in row.outcomes)
-            return Tried(base, version, index, len(rows), f"patch {row.number}: {why}", failed)
-    return Tried(base, version, len(rows), len(rows))
+            return TriedBase(base, version, index, len(rows), f"patch {row.number}: {why}", failed)
+    return TriedBase(base, version, len(rows), len(rows))
 
 
-def best(results: Sequence[Tried]) -> str:
+def best(results: Sequence[TriedBase]) -> str:
     """The first base that takes the whole series.
 
     Raises UserError when there is none: that the bases are of another time is no fault of a
@@ -56,7 +39,7 @@ def best(results: Sequence[Tried]) -> str:
     for one in results:
         if one.whole:
             return one.base
-    table = "".join(f"\n  {one}" for one in results)
+    table = "".join(f"\n  {told(one)}" for one in results)
     if any(one.failed for one in results):
         raise MachineError(f"no base was found for the series, and not all could be tried:{table}")
     raise UserError(f"the series applies whole to none of these bases:{table}\n",

@@ -17,6 +17,7 @@ from kvtools.report import RunReport
 from kvtools.report.findings import Found, Kind, findings
 from kvtools.report.mail import to_mail, wrap
 from kvtools.report.model import BASE_ROW
+from kvtools.report.printable import abroad
 from kvtools.review.envelope import answer, line
 from kvtools.review.quoting import Comment, files_of, quoted
 
@@ -129,7 +130,7 @@ def _comments(report: RunReport, number: int, body: str) -> Iterator[Comment]:
         placed = any(one.file in files for one in mine if one.cell == cell)
         if outcome.status is Status.FAIL and not placed and outcome.evidence:
             rows = [piece for text in outcome.evidence[:EVIDENCE]
-                    for piece in wrap(f"  | {text}", "  |   ")]
+                    for piece in wrap(f"  | {abroad(text)}", "  |   ")]
             yield Comment("\n".join(rows))
 
 

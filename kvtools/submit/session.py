@@ -32,10 +32,7 @@ CREATION_FACTOR = 80  # patches of a series that is reworked are alike: take the
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """``previous`` is the last revision as it was sent, ``replies`` a mailbox of answers to it.
-
-    ``tree`` is the user's own clone where the base is of one.
-    """
+    """``previous`` is the last revision as it was sent, ``replies`` a mailbox of answers to it."""
 
     output: Path
     sender: Person
@@ -44,7 +41,6 @@ class Asked:
     revision: int | None = None
     resend: bool = False
     template: Path | None = None
-    tree: Path | None = None
     to: tuple[str, ...] = ()
     cc: tuple[str, ...] = ()
 
@@ -82,16 +78,15 @@ def prepare(asked: Asked, request: RunRequest, store: Store, reports: Sequence[R
     ``reports`` are the runs that may serve, oldest first. Raises Refused, and MachineError when
     a program fails or the mails do not make the tree that was tested.
     """
-    series = request.series
-    if series is None:
-        raise UserError("there is no series to submit", fix="name a SERIES")
+    series = applying.series_of(request)
     patches = applied(request, store, emit)
     report = gate.matching(reports, patches)
     later = reports[reports.index(report) + 1:] if report else ()
     if reasons := gate.refusals(report, request.base, patches, later):
         raise Refused(reasons)
     assert report is not None
-    report = replace(report, base=replace(report.base, public=_public(asked, request)))
+    # The tree may have learnt of the base, or lost it, since it was tested.
+    report = replace(report, base=replace(report.base, public=request.base.public))
     asked.output.mkdir(parents=True, exist_ok=True)
     if (asked.output / STATE).exists():
         raise UserError(f"{asked.output} holds a submission", fix="name another --output")
@@ -169,15 +164,6 @@ def _revision(asked: Asked, request: RunRequest, store: Store, patches: Sequence
                    f"{base}..{patches[-1].commit}", deadline=WRITE).text
     (asked.output / "range-diff.txt").write_text(text, "utf-8")
     return revision, [*revisions.draft(text), *link]
-
-
-def _public(asked: Asked, request: RunRequest) -> bool:
-    """Whether others can get the base: of a clone, what a remote's branch or a tag holds."""
-    if not request.base.public or asked.tree is None:
-        return request.base.public
-    return bool(run_git(asked.tree, "for-each-ref", "--count=1", "--format=%(refname)",
-                        f"--contains={request.base.commit}", "refs/remotes", "refs/tags",
-                        deadline=WRITE).text.strip())
 
 
 def _warnings(report: RunReport) -> list[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import email
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from harness import DATA, LIMIT, ROOT, Run
+
+from kvtools import bwrap
+from kvtools.errors import MachineError
 
 SERIES = DATA / "kernel" / "linux-6.12"
 
@@ -53,10 +57,15 @@ def test_a_thread_is_answered_on_the_base_it_was_made_on(
 ) -> None:
     """Of 6.1 and 6.12; the checks alone, for the build is that of the test below."""
     out = tmp_path / "replies"
+    try:  # a review is confined; in a plain chroot it cannot be
+        bwrap.probe()
+        trust = []
+    except MachineError:
+        trust = ["--trusted"]
     who = {"GIT_AUTHOR_NAME": "Re Viewer", "GIT_AUTHOR_EMAIL": "rev@example.org"}
     done = subprocess.run(
         [sys.executable, "-m", "kvtools", "review", DATA / "review" / "mseal.mbox", "--candidate",
-         "oracle", "--candidate", "debian-6.12", "--only", "check:patch", "--output", out],
+         "oracle", "--candidate", "debian-6.12", "--only", "check:patch", "--output", out, *trust],
         cwd=ROOT, env=environment | who, text=True, capture_output=True, timeout=LIMIT, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -65,6 +74,11 @@ def test_a_thread_is_answered_on_the_base_it_was_made_on(
     reply = email.message_from_bytes((out / "0002-reply.eml").read_bytes())
     thread = (DATA / "review" / "mseal.mbox").read_text()
     assert reply["In-Reply-To"].strip() in thread
+    summary = email.message_from_bytes((out / "0000-reply.eml").read_bytes())
+    told = summary.get_payload(decode=True).decode()
+    assert "Bases tried, and how many of the patches applied:" in told
+    assert re.search(r"^  oracle 6\.1\.\d+ +0 of 2  patch 1: ", told, re.MULTILINE), told
+    assert re.search(r"^  debian-6\.12 6\.12\.\d+ +2 of 2$", told, re.MULTILINE), told
     body = reply.get_payload(decode=True).decode()
     line = '> +\t    pr_debug("sealed %zu bytes at %#lx\\n", len, start);'
     assert f"{line}\n" in body and "SUSPECT_CODE_INDENT" in body, body

@@ -731,13 +731,44 @@ def test_a_tree_of_the_users_is_only_read(house: House, fakelinux: Path) -> None
     before = snapshot(fakelinux)
     base = bases.from_tree(fakelinux, None, house.events.append)
     head = sh("git", "--no-optional-locks", "rev-parse", "HEAD", cwd=fakelinux)
-    assert (base.commit, base.version, base.public) == (head, "6.1.0", True)
+    assert (base.commit, base.version, base.public) == (head, "6.1.0", False)
     assert base.name == f"linux@{head[:12]}"
     with bases.lease(base, "run") as leased:
         assert git.rev_parse(leased.source, "HEAD") == head
         (leased.source / "mm/new.c").write_text("int x;\n")
     assert snapshot(fakelinux) == before
     assert house.events == []
+
+
+@pytest.mark.parametrize(("ref", "url", "public"), [
+    ("refs/remotes/origin/master", "https://git.kernel.org/linux.git", True),
+    ("refs/remotes/a/b/master", "git.kernel.org:linux.git", True),
+    ("refs/remotes/origin/master", "me@host.example:/srv/linux.git", True),
+    ("refs/remotes/origin/master", "/home/me/linux", False),
+    ("refs/remotes/origin/master", "file:///home/me/linux", False),
+    ("refs/remotes/origin/master", "ssh://localhost/linux", False),
+    ("refs/remotes/origin/master", "", False),  # what is left of a remote that was removed
+    ("refs/tags/v6.12-rc3", "", True),
+    ("refs/tags/next-20261125", "", True),
+    ("refs/tags/before-my-rework", "", False),
+    ("refs/heads/other", "https://git.kernel.org/linux.git", False),
+])
+@pytest.mark.parametrize("above", [False, True])
+def test_a_base_is_public_where_a_remote_or_a_release_has_it(
+    house: House, fakelinux: Path, ref: str, url: str, public: bool, above: bool
+) -> None:
+    commit = sh("git", "rev-parse", "HEAD", cwd=fakelinux)
+    if url:
+        name = ref.split("/", 2)[2].rpartition("/")[0] or "origin"
+        sh("git", "remote", "add", name, url, cwd=fakelinux)
+    if above:
+        sh("git", "-c", "user.name=x", "-c", "user.email=x@y.org", "commit", "-q",
+           "--allow-empty", "-m", "later", cwd=fakelinux)
+    sh("git", "update-ref", ref, "HEAD", cwd=fakelinux)
+    assert bases.from_tree(fakelinux, commit).public is public
+    if above:  # and what is on top of what the remote has is not
+        sh("git", "update-ref", ref, commit, cwd=fakelinux)
+        assert not bases.from_tree(fakelinux, "HEAD").public
 
 
 def test_a_revision_by_name(house: House, fakelinux: Path) -> None:

@@ -86,6 +86,9 @@ def test_the_log_goes_to_git_bisect_and_comes_back(cli: Cli, history: list[str],
                                                    tmp_path: Path) -> None:
     arguments = ["--tree", fakelinux, "--check", "size:table_of_marks>256", "--no-revert",
                  "--config", tmp_path / "tiny.toml"]
+    # A commit that others have: regzbot can be told of it.
+    git(fakelinux, "remote", "add", "origin", "https://git.kernel.org/linux.git")
+    git(fakelinux, "update-ref", "refs/remotes/origin/master", history[5])
     code, out, err = cli("bisect", f"{history[0]}..{history[5]}", *arguments, "--log",
                          tmp_path / "log")
     assert code == 0, err

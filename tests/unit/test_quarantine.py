@@ -7,7 +7,9 @@ each is run twice, and without the sandbox it must succeed, or the test proves n
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -58,11 +60,11 @@ def chain() -> toolchain.Toolchain:
     return toolchain.probe("x86_64", ROOT)
 
 
-def patch(number: int, diff: str | bytes, subject: str = "") -> Patch:
+def patch(number: int, diff: str | bytes, subject: str = "", who: Person = WHO) -> Patch:
     subject = subject or f"patch {number}"
     raw = diff.encode() if isinstance(diff, str) else diff
-    mail = (f"From: {WHO}\nDate: {DATE}\nSubject: [PATCH] {subject}\n\nbody\n---\n").encode() + raw
-    return Patch(number, subject, WHO, DATE, "body", mail)
+    mail = (f"From: {who}\nDate: {DATE}\nSubject: [PATCH] {subject}\n\nbody\n---\n").encode() + raw
+    return Patch(number, subject, who, DATE, "body", mail)
 
 
 def new_file(path: str, text: str, mode: str = "100644") -> str:
@@ -157,6 +159,14 @@ def _listen(server: socket.socket, connections: list[str]) -> None:
             return
         connections.append("connected")
         connection.close()
+
+
+def named(report: RunReport, number: int) -> bool:
+    """Whether the report blames the patch, in the matrix's text and in the mail."""
+    what = re.compile(rf"(FAIL|ERROR):? +patch(es)? [\d,-]*\b{number}\b")
+    texts = "".join(render(report, 100)), writer("mail")(report)
+    assert all(map(what.search, texts)), "\n\n".join(texts)
+    return EXIT[report.status] == 1
 
 
 def statuses(report: RunReport) -> dict[str, list[str]]:
@@ -266,15 +276,32 @@ def test_what_uses_too_much_is_stopped_and_named(
     cell = report.rows[1].outcomes[-1]
     assert (cell.cell, cell.status) == ("build:guest", Status.FAIL), cell
     assert what in cell.summary
-    assert (report.status, EXIT[report.status]) == (Status.FAIL, 1)
+    assert report.status is Status.FAIL and named(report, 1)
     assert report.rows[0].outcomes[0].status is Status.PASS, "the near miss: an ordinary build"
+    assert (house.kept / "canary").read_text() == "alive\n"
+    assert alive_below(house.root) == [], "all that it forked is gone"
 
 
-@pytest.mark.parametrize("path", ["../../kept/canary", "/etc/kvtools-canary", ".git/config"])
+def alive_below(root: Path) -> list[str]:
+    """The command lines of processes that work somewhere below ``root``."""
+    found = []
+    for process_ in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process_ / "cwd").readlink().is_relative_to(root):
+                found.append((process_ / "cmdline").read_bytes().decode("utf-8", "replace"))
+    return found
+
+
+@pytest.mark.parametrize("path", ["../../kept/canary", "/etc/kvtools-canary", ".git/config",
+                                  ".git/hooks/post-checkout", "mm/.git/hooks/post-index-change",
+                                  ".GIT/hooks/post-checkout"])
 def test_a_path_out_of_the_tree_does_not_apply(house: House, path: str) -> None:
-    report = house.run(patch(1, new_file(path, "dead\n")))
-    assert statuses(report)["1"][0] == "apply FAIL"
-    assert EXIT[report.status] == 1
+    hook = new_file(path, "#!/bin/sh\necho dead > canary\n", "100755")
+    report = house.run(patch(1, new_file("x", "x\n")), patch(2, hook))
+    assert [statuses(report)[n][0] for n in "12"] == ["apply PASS", "apply FAIL"]
+    assert named(report, 2)
+    repo = house.base.repo
+    assert not [p for p in repo.rglob("hooks/post-*") if p.suffix != ".sample"]
     assert (house.kept / "canary").read_text() == "alive\n"
     assert not Path("/etc/kvtools-canary").exists()
 
@@ -283,6 +310,7 @@ def test_a_patch_through_a_link_of_another_does_not_apply(house: House) -> None:
     link = new_file("Documentation/out", str(house.kept), "120000")
     report = house.run(patch(1, link), patch(2, new_file("Documentation/out/canary2", "dead\n")))
     assert [statuses(report)[n][0] for n in "12"] == ["apply PASS", "apply FAIL"]
+    assert named(report, 2)
     worktree = next((house.base.repo.parent / "jobs").glob("untrusted-*/src"))
     git.checkout(worktree, report.rows[1].commit or "")
     assert (worktree / "Documentation/out").resolve() == house.kept, "it did lead there"
@@ -296,11 +324,17 @@ def test_the_report_of_it_shows_no_markup_and_no_escape_sequences(house: House) 
     broken = "diff --git a/mm/page_alloc.c b/mm/page_alloc.c\n--- a/mm/page_alloc.c\n" \
              "+++ b/mm/page_alloc.c\n" + hunk(house.tree / "mm/page_alloc.c",
                                               "#error \x1b[31m<script>alert(1)</script>")
-    report = house.run(evil, patch(2, broken))
+    name = '/mm/\\033[31m<script>alert(1).c"'  # as git quotes it
+    gone = (f'diff --git "a{name} "b{name}\n--- "a{name}\n+++ "b{name}\n@@ -1 +1 @@\n-a\n+b\n')
+    author = Person("\x1b[31m<script>alert(1)</script>", "evil@example.org")
+    report = house.run(evil, patch(2, broken), patch(3, gone, NAUGHTY, author))
     assert statuses(report)["2"][-1] == "build:guest FAIL"
-    for name in ("html", "mail", "markdown"):
+    assert statuses(report)["3"][0] == "apply FAIL"
+    assert all(named(report, n) for n in (2, 3))
+    assert "script>alert(1).c" in report.rows[3].outcomes[0].summary, "the name got that far"
+    for name in ("html", "mail", "markdown", "ktap", "junit", "github", "gitlab", "patchwork"):
         text = writer(name)(report)
-        assert "\x1b" not in text
+        assert not re.search("[\x1b\x07\u202e]", text), name
         assert "<script>alert(1)" not in text or name != "html"
     assert "\x1b" not in "\n".join(render(report, 100))
 

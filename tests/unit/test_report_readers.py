@@ -19,14 +19,16 @@ from rich.cells import cell_len
 
 from kvtools import ktap
 from kvtools.cli.arguments import FORMATS
-from kvtools.model import Status
-from kvtools.report import RunReport
+from kvtools.model import Owner, Status
+from kvtools.report import RunReport, dumps
 from kvtools.report.findings import Kind, findings
 from kvtools.report.forges import PER_KIND, to_github, to_gitlab, to_patchwork
 from kvtools.report.formats import WRITERS, writer
+from kvtools.report.kcidb import to_kcidb
 from kvtools.report.ktapreport import to_ktap
 from kvtools.report.mail import to_mail, wrap
 from kvtools.report.markdown import MOST_CHARACTERS, escape, fence, to_markdown
+from kvtools.report.printable import abroad
 
 RUNS = {
     "twelve": reports.twelve(),
@@ -281,3 +283,21 @@ def test_ignored_findings_are_none() -> None:
     item = {"rule": "X", "text": "y", "level": "ignore", "state": "new"}
     made = reports.outcome("check:c", details={"findings": [item]})
     assert findings(reports.report(reports.row(1, made))) == ()
+
+
+@pytest.mark.parametrize(("line", "shown"), [
+    ("/home/me/.cache/kvtools/bases/debian-6.1/6.1.1/jobs/run-debian-6.1/src/mm/a.c:1:2: error: x",
+     "mm/a.c:1:2: error: x"),
+    ("ld: /c/trees/l-1/jobs/untrusted-l-HEAD/o/mm/a.o: undefined: f", "ld: mm/a.o: undefined: f"),
+    ("/usr/include/jobs/a.h:1:2: error: x", "/usr/include/jobs/a.h:1:2: error: x"),
+    ("drivers/jobs/a/src/b.c:1: error: x", "drivers/jobs/a/src/b.c:1: error: x"),
+])
+def test_where_the_tree_lies_here_is_told_to_nobody_elsewhere(line: str, shown: str) -> None:
+    bad = reports.outcome("build:guest", Status.FAIL, evidence=(line,), owner=Owner.PATCH)
+    report = reports.report(reports.row(0), reports.row(1, bad))
+    assert abroad(line) == shown
+    for text in (to_mail(report), to_markdown(report), to_kcidb(report)):
+        flat = " ".join(text.replace("\n  |   ", "").split())
+        assert "/home/me" not in flat and "/c/trees" not in flat
+        assert shown.split(":")[0] in flat
+    assert line in json.loads(dumps(report))["patches"][1]["outcomes"][0]["details"]["evidence"]

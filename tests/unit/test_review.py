@@ -16,10 +16,14 @@ from typing import Any
 import pytest
 import reports
 
-from kvtools.cli import main
+from kvtools import bwrap
+from kvtools.cli import main, prepare
+from kvtools.cli.arguments import parser
+from kvtools.errors import MachineError
 from kvtools.model import CoverLetter, Patch, Person, Series, Status
+from kvtools.process.spawner import SPAWNER
 from kvtools.report import RunReport
-from kvtools.review.candidates import order, tried
+from kvtools.review.candidates import order, told, tried
 from kvtools.review.quoting import Comment, quoted
 from kvtools.review.replies import replies, untested
 
@@ -183,7 +187,7 @@ def test_a_baseline_is_tried_last() -> None:
 
 def test_how_far_a_series_got() -> None:
     assert tried("b", "6.1", ()).whole
-    assert str(tried("b", "6.1", ())) == "b 6.1: all applied"
+    assert told(tried("b", "6.1", ())) == "b 6.1: all applied"
 
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -194,7 +198,19 @@ def git(tree: Path, *words: str) -> str:
                           capture_output=True).stdout.strip()
 
 
-def test_a_thread_is_tested_and_answered(fakelinux: Path, tmp_path: Path,
+@pytest.fixture(params=["confined", "trusted"])
+def trust(request: pytest.FixtureRequest) -> list[str]:
+    """What to add to the command line; confined is what a review is without."""
+    if request.param == "trusted":
+        return ["--trusted"]
+    try:
+        bwrap.probe()
+    except MachineError as error:
+        pytest.skip(str(error))
+    return []
+
+
+def test_a_thread_is_tested_and_answered(fakelinux: Path, tmp_path: Path, trust: list[str],
                                          monkeypatch: pytest.MonkeyPatch,
                                          capfd: pytest.CaptureFixture[str]) -> None:
     """From an mbox to replies that thread, on the fake tree."""
@@ -213,9 +229,11 @@ def test_a_thread_is_tested_and_answered(fakelinux: Path, tmp_path: Path,
     box.add(mailbox.mboxMessage(sent))
     box.close()
     arguments = ["review", str(tmp_path / "thread.mbox"), "--tree", str(fakelinux), "--base",
-                 "HEAD~1", "--config", str(tmp_path / "tiny.toml"), "--only", "build",
+                 "HEAD~1", "--config", str(tmp_path / "tiny.toml"), "--only", "build", *trust,
                  "--tested-by", "--output", str(tmp_path / "replies")]
+    started = programs(monkeypatch)
     assert main(arguments) == 0
+    assert ("bwrap" in started, "make" in started) == ((False, True) if trust else (True, False))
     out, err = capfd.readouterr()
     assert "Nothing was sent" in out and "no kernel with the whole series was booted" in out, err
     written = sorted(p.name for p in (tmp_path / "replies").iterdir())
@@ -224,11 +242,38 @@ def test_a_thread_is_tested_and_answered(fakelinux: Path, tmp_path: Path,
                                      policy=email.policy.default)
     assert reply["In-Reply-To"] == "<one@example.org>"
     assert "> +static int never_used(void) { return 1; }\n\nbuild:tiny:" in reply.get_content()
+    for path in (tmp_path / "replies").glob("*.eml"):
+        assert str(tmp_path) not in path.read_text().replace("=\n", ""), path.read_text()
     assert main(arguments) == 2
     assert "not empty" in capfd.readouterr().err
 
 
-def test_every_candidate_is_tried_and_told(fakelinux: Path, tmp_path: Path,
+def programs(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of all that is started from here on."""
+    started: set[str] = set()
+    real: Callable[..., Any] = SPAWNER.start
+
+    def seen(argv: Any, **more: Any) -> Any:
+        if "--version" not in argv:
+            started.add(Path(str(argv[0])).name)
+        return real(argv, **more)
+
+    monkeypatch.setattr(SPAWNER, "start", seen)
+    return started
+
+
+@pytest.mark.parametrize("source", ["dir", "thread.mbox", "20180524-x@example.org", "v6.1..x"])
+def test_what_is_reviewed_is_confined_whatever_it_is_given_as(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bwrap, "probe", lambda: ())
+    words = ["review", source, "--output", "x"]
+    assert prepare._untrusted(parser().parse_args(words))
+    assert prepare._untrusted(parser().parse_args([*words, "--untrusted"]))
+    assert not prepare._untrusted(parser().parse_args([*words, "--trusted"]))
+
+
+def test_every_candidate_is_tried_and_told(fakelinux: Path, tmp_path: Path, trust: list[str],
                                            monkeypatch: pytest.MonkeyPatch,
                                            capfd: pytest.CaptureFixture[str]) -> None:
     """One takes both patches, one the first, one none; the replies again from the stored run."""
@@ -251,7 +296,8 @@ def test_every_candidate_is_tried_and_told(fakelinux: Path, tmp_path: Path,
         git(fakelinux, "commit", "-qsam", f"{name}: another value")
     patches = tmp_path / "patches"
     git(fakelinux, "format-patch", "-q", "--thread", "-o", str(patches), "whole")
-    base = ["review", str(patches), "--tree", str(fakelinux), "--only", "apply"]
+    base = ["review", str(patches), "--tree", str(fakelinux), "--only", "apply",
+            *trust]
     tries = [word for tag in ("nothing", "part", "whole") for word in ("--candidate", tag)]
     assert main([*base, *tries, "--output", str(tmp_path / "out"),
                  "--json", str(tmp_path / "run.json")]) == 0
@@ -260,13 +306,23 @@ def test_every_candidate_is_tried_and_told(fakelinux: Path, tmp_path: Path,
                  "1 of 2 applied; patch 2: ", "tried whole", "all applied"):
         assert said in told
     run = json.loads((tmp_path / "run.json").read_text())
+    assert [(t["base"], t["applied"], t["of"]) for t in run["run"]["tried"]] == [
+        ("nothing", 0, 2), ("part", 1, 2), ("whole", 2, 2)]
+    # A try is no run.
+    assert [p.name for p in (tmp_path / "home/state/runs").iterdir()] == [run["run"]["id"]]
     assert run["base"]["commit"] == git(fakelinux, "rev-parse", "whole")
     again = [*base, "--run", run["run"]["id"], "--output", str(tmp_path / "again")]
     assert main(again) == 0
     first, second = (email.message_from_bytes((tmp_path / name / "0000-reply.eml").read_bytes())
                      for name in ("out", "again"))
     assert first["Message-ID"] == second["Message-ID"]
+    body = first.get_payload(decode=True).decode()
+    rows = body.partition("Bases tried, and how many of the patches applied:\n\n")[2].splitlines()
+    assert rows[0].startswith("  nothing 6.1.0  0 of 2  patch 1: "), body
+    assert "  part 6.1.0     1 of 2  patch 2: " in body and "  whole 6.1.0    2 of 2\n" in body
+    assert max(map(len, body.splitlines())) <= 72
     capfd.readouterr()
     assert main([*base, *tries[:4], "--output", str(tmp_path / "none")]) == 2
     assert "applies whole to none of these bases:\n  nothing" in capfd.readouterr().err
     assert not (tmp_path / "none").exists()
+    assert [p.name for p in (tmp_path / "home/state/runs").iterdir()] == [run["run"]["id"]]

@@ -319,6 +319,7 @@ def trailers_thread(mails: Path, path: Path) -> Path:
 def test_from_a_run_to_two_revisions(cli: Cli, patches: Path, fakelinux: Path,
                                      tmp_path: Path) -> None:
     tree = ["--tree", fakelinux, "--base", git(fakelinux, "rev-parse", "HEAD~2")]
+    git(fakelinux, "remote", "add", "origin", "https://git.kernel.org/linux.git")
     git(fakelinux, "update-ref", "refs/remotes/origin/master", "HEAD~2")
     out = tmp_path / "v1"
     code, _, err = cli("submit", "prepare", patches, *tree, "--output", out)

@@ -353,9 +353,12 @@ def _environment(report: RunReport) -> Iterator[tuple[str, str]]:
     if series.change_id:
         yield "change-id", series.change_id
     yield "base", f"{base.name} {base.version}, {base.origin}"
-    public = "" if base.public else " (of this kvtools: others do not have it)"
+    public = "" if base.public else " (not public: others cannot get it)"
     yield "commit", base.commit + public
     yield "tree", base.tree
+    for one in report.tried:
+        why = f"; {one.why}" if one.why else ""
+        yield f"tried {one.base} {one.version}".rstrip(), f"{one.applied} of {one.of} patches{why}"
     reason = f" ({report.accel.reason})" if report.accel.reason else ""
     yield "accelerator", report.accel.name + reason
     yield "machine", f"{host.cores} cores, {host.memory / (1 << 30):.1f} GiB"

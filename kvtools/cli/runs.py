@@ -14,7 +14,9 @@ from kvtools.store import Store
 
 def run(arguments: Namespace) -> int:
     store = Store(paths.home().state)
-    runs = store.runs()
+    # A bisection, and a series that was only applied, leave no report and are no runs.
+    runs = [name for name in store.runs()
+            if store.report_file(name).exists() or store.head_file(name).exists()]
     lines = [_line(store, run_id) for run_id in runs[-arguments.n if arguments.n else 0 :]]
     write_result("".join(line + "\n" for line in lines))
     return 0

@@ -163,6 +163,7 @@ def test_a_series_is_bisected_and_a_second_time_costs_nothing(
     assert "no #regzbot command" in out
     code, out, err = cli("bisect", *arguments, "--ci", "github", "--no-revert")
     assert "::error title=kvtools bisect::first bad commit" in out
+    assert cli("runs") == (0, "", ""), "a bisection is no run that stopped before its end"
 
 
 @pytest.mark.parametrize(("arguments", "says"), [

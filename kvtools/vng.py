@@ -17,6 +17,7 @@ from kvtools.errors import MachineError, ToolMissing
 
 PORT = "kvtools.channel"  # the virtio-serial port of the guest agent
 SHARE = "kvtools.share"  # the mount tag of a directory that the guest may write to
+HIDDEN = ("/tmp", "/var", "/run")  # virtme-init, mount_sys_filesystems() and what is before it
 SOCKET_LIMIT = 107  # sun_path of sockaddr_un without its NUL
 MIB = 1 << 20
 
@@ -117,9 +118,11 @@ def argv(
     accel: str,
     command: str | None,
     modules: bool = False,
+    scripts: Path | None = None,
 ) -> tuple[str, ...]:
     """The whole vng command. ``command`` runs in the guest as root; None is a shell for the
-    terminal, with the kernel log on it as well. Raises ToolMissing.
+    terminal, with the kernel log on it as well. ``scripts``: a directory of the host that the
+    guest has to see under the same path. Raises ToolMissing.
     """
     program = process.which("vng")
     if program is None:
@@ -131,6 +134,7 @@ def argv(
         *machine_args(machine),
         *append_args(machine),
         *command_args(command),
+        *scripts_args(scripts),
         "--qemu-opts=" + " ".join(qemu_args(machine, places, interactive=command is None)),
     )
 
@@ -159,6 +163,12 @@ def command_args(command: str | None) -> tuple[str, ...]:
     if command is None:
         return ("--cwd", "/", "--user", "root")
     return ("--verbose", "--cwd", "/", "--exec", command)
+
+
+def scripts_args(scripts: Path | None) -> tuple[str, ...]:
+    """The guest's root is the host's, but its init mounts empty file systems over parts of it."""
+    hidden = scripts is not None and any(scripts.is_relative_to(one) for one in HIDDEN)
+    return (f"--rodir={scripts}",) if hidden else ()
 
 
 def qemu_args(machine: Machine, places: Places, *, interactive: bool) -> tuple[str, ...]:

@@ -254,7 +254,8 @@ class Guest:
             self.share.mkdir()
             places.share.symlink_to(self.share)
         argv = vng.argv(
-            self.machine, places, accel=self.accel, command=f"sh {AGENT}", modules=modules
+            self.machine, places, accel=self.accel, command=f"sh {AGENT}", modules=modules,
+            scripts=AGENT.parent,
         )
         self._child = self._stack.enter_context(
             process.spawn(

@@ -62,7 +62,8 @@ def by_hand(machine: vng.Machine, image: Path, accel: str, directory: Path) -> l
         ]
     if machine.share:
         lines.append(command_line(["mkdir", "-p", places.share]))
-    argv = vng.argv(machine, places, accel=accel, command=None, modules=modules)
+    argv = vng.argv(machine, places, accel=accel, command=None, modules=modules,
+                    scripts=AGENT.parent)
     venv = Path(argv[0]).parent  # vng calls virtme-run through PATH
     lines.append(f"PATH={shlex.quote(str(venv))}:$PATH " + command_line(["vng", *argv[1:]]))
     return lines

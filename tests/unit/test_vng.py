@@ -117,3 +117,18 @@ def test_a_share_and_the_vmcoreinfo_device() -> None:
         "-device", "virtio-9p-pci,fsdev=kvtools-share,mount_tag=kvtools.share",
     )  # fmt: skip
     assert vng.vmcoreinfo_args(Machine(vmcoreinfo=True)) == ("-device", "vmcoreinfo")
+
+
+@pytest.mark.parametrize(
+    ("where", "shown"),
+    [
+        ("/home/me/kvtools/kvtools/guest", False),
+        ("/variety/guest", False),
+        ("/tmp/kvtools/kvtools/guest", True),
+        ("/var/tmp/clone/kvtools/guest", True),
+        ("/run/user/1000/guest", True),
+    ],
+)
+def test_scripts_are_shown_where_the_guest_hides_the_host(where: str, shown: bool) -> None:
+    assert vng.scripts_args(Path(where)) == ((f"--rodir={where}",) if shown else ())
+    assert vng.scripts_args(None) == ()

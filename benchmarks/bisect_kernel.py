@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Bisections of a real kernel with a planted bug: is the answer right, and what did it cost.
 
-    python benchmarks/bisect_kernel.py commits [--commits 64] [--bad 41] [--rate 100] [--kill]
+    python benchmarks/bisect_kernel.py commits [--commits 64] [--bad 41] [--rate 100] [--kill [90]]
     python benchmarks/bisect_kernel.py config [--symbols 300]
     python benchmarks/bisect_kernel.py kinds
 
 ``commits`` puts 64 small patches on the untouched 6.1 tree, each with code of its own in another
 file; one of them also makes the virtio-mem driver unplug half of what it is asked for, in
 ``--rate`` percent of all boots. ``kvtools bisect --check selftest:vmem.resize`` has to name it.
-With ``--kill`` QEMU is killed at random moments all the while.
+With ``--kill SECONDS`` a QEMU is killed at random moments all the while, that far apart on the
+average. Five trials of a commit that are lost in a row end a bisection without an answer.
 
 ``config`` makes one driver of many panic when it is built in, and has ``kvtools config bisect``
 find its symbol among those that differ between a good and a bad config.
@@ -114,7 +115,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bad", type=int, default=41, metavar="K", help="the one with the bug")
     parser.add_argument("--rate", type=int, default=100, metavar="PERCENT")
     parser.add_argument("--flaky", default="auto", help="as for kvtools bisect")
-    parser.add_argument("--kill", action="store_true", help="kill QEMU at random moments")
+    parser.add_argument("--kill", type=float, nargs="?", const=90.0, metavar="SECONDS",
+                        help="kill a QEMU at random moments, so far apart (default: 90)")
     parser.add_argument("--symbols", type=int, default=300, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
@@ -135,7 +137,7 @@ def _commits(arguments: argparse.Namespace, tree: Path, work: Path) -> dict[str,
     found, killed = _kvtools(work, ["bisect", str(series), "--base", "oracle", "--check",
                                     "selftest:vmem.resize", "--fresh", "--flaky",
                                     arguments.flaky],
-                             random.Random(arguments.seed) if arguments.kill else None)
+                             arguments.kill, arguments.seed)
     first = [one["subject"] for one in found["first"]]
     return {
         "right": first == [subjects[arguments.bad - 1]], "named": first,
@@ -168,7 +170,7 @@ def _kinds(arguments: argparse.Namespace, tree: Path, work: Path) -> dict[str, o
         series = work / f"series-{number}"
         _git(tree, "format-patch", "-q", "-o", str(series), "-4")
         found, _ = _kvtools(work, ["bisect", str(series), "--base", "oracle", "--check", check,
-                                   "--fresh"], None)
+                                   "--fresh"])
         first = [one["subject"] for one in found["first"]]
         right &= first == [subjects[2]]
         asked[check] = {"named": first, "confidence": found["confidence"],
@@ -197,7 +199,7 @@ def _config(arguments: argparse.Namespace, tree: Path, work: Path) -> dict[str, 
     lines = "".join(f"# optional: dependencies decide\nCONFIG_{name}=y\n\n" for name in symbols)
     bad.write_text(f"{menus}{lines}")
     found, _ = _kvtools(work, ["config", "bisect", str(good), str(bad), "--tree", str(tree),
-                               "--base", "HEAD", "--check", "boot", "--fresh"], None)
+                               "--base", "HEAD", "--check", "boot", "--fresh"])
     named = [one["symbol"] for one in found["symbols"]]
     return {"right": named == [symbol] and found["differ"] >= arguments.symbols,
             "named": named, "differ": found["differ"], "kernels": found["asked"],
@@ -245,8 +247,8 @@ def _run(words: list[str]) -> str:
     return subprocess.run(words, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
-def _kvtools(work: Path, words: list[str],
-             kill: random.Random | None) -> tuple[dict[str, Any], int]:
+def _kvtools(work: Path, words: list[str], kill: float | None = None,
+             seed: int = 0) -> tuple[dict[str, Any], int]:
     """Run kvtools; its progress goes to stderr. Returns its JSON and how many QEMUs were killed."""
     out = work / "result.json"
     child = subprocess.Popen([sys.executable, "-m", "kvtools", *words, "--json", str(out)],
@@ -254,7 +256,8 @@ def _kvtools(work: Path, words: list[str],
     killed: list[int] = []
     ended = threading.Event()
     if kill:
-        killer = threading.Thread(target=_kill_now_and_then, args=(child.pid, kill, ended, killed))
+        killer = threading.Thread(target=_kill_now_and_then,
+                                  args=(child.pid, kill, random.Random(seed), ended, killed))
         killer.start()
     try:
         child.wait()
@@ -266,9 +269,9 @@ def _kvtools(work: Path, words: list[str],
     return json.loads(out.read_text()), len(killed)
 
 
-def _kill_now_and_then(pid: int, chance: random.Random, ended: threading.Event,
+def _kill_now_and_then(pid: int, apart: float, chance: random.Random, ended: threading.Event,
                        killed: list[int]) -> None:
-    while not ended.wait(chance.uniform(5, 60)):
+    while not ended.wait(chance.uniform(0.1 * apart, 1.9 * apart)):
         victims = [child for child in _below(pid) if "qemu-system" in _name(child)]
         if victims:
             victim = chance.choice(victims)

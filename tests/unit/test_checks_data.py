@@ -56,6 +56,12 @@ def test_every_check_has_what_trips_it_and_what_does_not() -> None:
     assert {path.name for path in DATA.iterdir()} == names, "data of a check that is not there"
 
 
+def test_what_is_applied_as_one_series_makes_every_file_once() -> None:
+    made = [path for name in sorted(OF_KERNEL) for case in (DATA / name).glob("*/*.patch")
+            for path in re.findall(r"^--- /dev/null\n[+]{3} b/(.+)$", case.read_text(), re.M)]
+    assert sorted(made) == sorted(set(made))
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda p: "/".join(p.parts[-3:]))
 def test_case(case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # programs run in a scratch directory

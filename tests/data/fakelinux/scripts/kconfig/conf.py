@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Just enough of kconfig's conf for the fake tree: conf.py SRCTREE TARGET, in the objtree."""
+"""Just enough of kconfig's conf for the fake tree: conf.py SRCTREE TARGET, in the objtree.
+
+It runs twice for every build of the tests: no pathlib, which takes as long to import as the rest.
+"""
+import os
 import re
 import sys
-from pathlib import Path
 
-src, target = Path(sys.argv[1]), sys.argv[2]
+src, target = sys.argv[1:3]
 symbols = {}
+
+
+def content(path):
+    with open(path) as file:
+        return file.read()
 
 
 def read(path, depends):
     current, stack = None, [depends]
-    for line in (src / path).read_text().splitlines():
+    for line in content(os.path.join(src, path)).splitlines():
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
@@ -34,7 +42,7 @@ def read(path, depends):
 def old_config():
     found = {}
     try:
-        lines = Path(".config").read_text().splitlines()
+        lines = content(".config").splitlines()
     except FileNotFoundError:
         return found
     for line in lines:
@@ -62,8 +70,8 @@ def resolve(old):
 
 
 def write(path, text):
-    if not Path(path).exists() or Path(path).read_text() != text:
-        Path(path).write_text(text)
+    with open(path, "w") as file:
+        file.write(text)
 
 
 def assignment(name, value):
@@ -93,8 +101,6 @@ if target == "syncconfig":
         elif value != "n":
             header += f"#define CONFIG_{name} {value}\n"
     write("include/generated/autoconf.h", header)
-    Path("include/config/auto.conf").touch()
-    Path("include/generated/autoconf.h").touch()
 else:
-    Path(".config").write_text("#\n# Automatically generated file; DO NOT EDIT.\n#\n" + text)
+    write(".config", "#\n# Automatically generated file; DO NOT EDIT.\n#\n" + text)
     print("#\n# configuration written to .config\n#")

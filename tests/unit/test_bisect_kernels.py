@@ -163,6 +163,7 @@ def test_a_flaky_kernel_and_a_machine_that_loses_guests(search: Callable[..., Bi
     assert len(sources) == len(set(sources)), "each run of a guest is counted once"
 
 
+@pytest.mark.long
 def test_a_killed_bisection_runs_nothing_twice(search: Callable[..., Bisection]) -> None:
     machines = Machines(rate=0.5)
     for _ in range(40):

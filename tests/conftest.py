@@ -6,6 +6,7 @@ And where the unit tests have their files: in memory, where there is enough of i
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -46,6 +47,12 @@ def _room() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first, or the last of them runs alone while the other processors wait."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: the garbage collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -32,7 +32,7 @@ def main(root: Path, argv: Sequence[str]) -> int:
     command = command_args(root, place, argv, Path.cwd())
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(command[0], command, environment(place))
+    os.execve(command[0], command, environment(place, tests=argv[:1] == ["pytest"]))
 
 
 def _settle_home() -> None:
@@ -71,9 +71,14 @@ def _workers(words: Sequence[str], named: bool) -> list[str]:
     return ["-n", str(max(4, os.cpu_count() or 1))]
 
 
-def environment(place: Path) -> dict[str, str]:
-    """Ours, with the virtual environment's programs first: vng finds virtme-run by PATH."""
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
+def environment(place: Path, *, tests: bool = False) -> dict[str, str]:
+    """Ours, with the virtual environment's programs first: vng finds virtme-run by PATH.
+
+    The tests write bytecode, as they write other caches into the clone, also where the environment
+    of a container says not to: every process of pytest would rewrite all asserts anew.
+    """
+    unwanted = {"PYTHONHOME", "PYTHONDONTWRITEBYTECODE"} if tests else {"PYTHONHOME"}
+    env = {name: value for name, value in os.environ.items() if name not in unwanted}
     env["VIRTUAL_ENV"] = str(place)
     env["PATH"] = f"{place / 'bin'}:{env.get('PATH', os.defpath)}"
     return env

@@ -141,6 +141,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 CHECK = "cmd@host:! grep -q CONFIG_MEMORY_HOTPLUG=y $KVTOOLS_BUILD/config"
 
 
+@pytest.mark.long
 def test_bisect_and_minimize_on_a_tree(cli: Callable[..., tuple[int, str, str]], fakelinux: Path,
                                        tmp_path: Path) -> None:
     code, out, err = cli("config", "bisect", tmp_path / "good.toml", tmp_path / "bad.toml",

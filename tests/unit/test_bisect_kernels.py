@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import histories
 import pytest
 
 from kvtools import bases, git, plan, runner
@@ -76,11 +77,7 @@ class Machines:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[RunRequest, History, Store]:
     repo, worktree = tmp_path / "repo", tmp_path / "worktree"
-    git.init(repo)
-    commits = []
-    for number in range(COUNT + 1):
-        (repo / "file").write_text(f"{number}\n")
-        commits.append(git.commit_all(repo, f"step {number}", when=WHEN, who=WHO))
+    commits = histories.linear(repo, [f"{number}\n" for number in range(COUNT + 1)])
     base = Base("test", repo, commits[0], git.tree_of(repo, commits[0]), "6.1", "test", True)
     git.worktree_add(repo, worktree, commits[0])
 
@@ -163,6 +160,7 @@ def test_a_flaky_kernel_and_a_machine_that_loses_guests(search: Callable[..., Bi
     assert len(sources) == len(set(sources)), "each run of a guest is counted once"
 
 
+@pytest.mark.long
 def test_a_killed_bisection_runs_nothing_twice(search: Callable[..., Bisection]) -> None:
     machines = Machines(rate=0.5)
     for _ in range(40):

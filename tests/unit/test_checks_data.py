@@ -114,7 +114,8 @@ def _applied(
     commits = [base]
     for path in paths:
         plain_git(repo, "apply", "--index", "--whitespace=nowarn", str(path))
-        commits.append(commit(repo, mail.parse(path.read_bytes()).subject.title))
+        plain_git(repo, "commit", "-q", "-m", mail.parse(path.read_bytes()).subject.title)
+        commits.append(plain_git(repo, "rev-parse", "HEAD").strip())
     return request(check, repo, commits, Mails(tuple(paths), cover), tmp_path)
 
 
@@ -148,7 +149,7 @@ def commit(repo: Path, subject: str) -> str:
 def make_base(repo: Path, tree: Path, texts: list[str], name: str) -> tuple[str, str]:
     """A repository of two commits: the second one has all that the patches expect."""
     repo.mkdir()
-    plain_git(repo, "init", "-q")
+    plain_git(repo, "init", "-q", "--template=")
     if tree.is_dir():
         shutil.copytree(tree, repo, dirs_exist_ok=True)
     (repo / "README").write_text("Fake Linux\n")

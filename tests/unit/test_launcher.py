@@ -348,6 +348,14 @@ def test_programs_of_the_environment_come_first(
     assert "PYTHONHOME" not in env
 
 
+def test_only_the_tests_write_bytecode_where_the_environment_says_not_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert launcher.environment(tmp_path)["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert "PYTHONDONTWRITEBYTECODE" not in launcher.environment(tmp_path, tests=True)
+
+
 @pytest.fixture
 def whole(tmp_path: Path) -> Iterator[Path]:
     """A copy of what ./kv needs of this clone, with a finished environment that echoes."""

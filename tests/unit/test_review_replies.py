@@ -14,7 +14,8 @@ from test_review import BODY, ME, WARNED, series
 
 from kvtools.errors import MachineError, UserError
 from kvtools.model import Owner, Status
-from kvtools.review.candidates import Tried, best
+from kvtools.report import TriedBase
+from kvtools.review.candidates import best
 from kvtools.review.envelope import answer
 from kvtools.review.quoting import Comment, quoted
 from kvtools.review.replies import replies, same, stands_for, untested
@@ -181,9 +182,10 @@ def test_the_series_gives_itself_no_tag_in_our_name() -> None:
 
 
 def test_the_first_base_that_takes_all_and_the_table_when_none_does() -> None:
-    part, none = Tried("a", "6.1", 1, 2, "patch 2: conflict"), Tried("b", "5.1", 0, 2, "patch 1: c")
-    broken = Tried("d", "", 0, 2, "no network", failed=True)
-    assert best([part, broken, Tried("c", "6.12", 2, 2)]) == "c"
+    part = TriedBase("a", "6.1", 1, 2, "patch 2: conflict")
+    none = TriedBase("b", "5.1", 0, 2, "patch 1: c")
+    broken = TriedBase("d", "", 0, 2, "no network", failed=True)
+    assert best([part, broken, TriedBase("c", "6.12", 2, 2)]) == "c"
     with pytest.raises(UserError) as told:
         best([part, none])
     assert "a 6.1: 1 of 2 applied; patch 2: conflict" in str(told.value)

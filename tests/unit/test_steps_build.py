@@ -295,8 +295,8 @@ def test_a_strange_object_directory_is_left_alone(run: Run, tmp_path: Path) -> N
 
 
 def test_a_kconfig_error_is_the_patch_s(run: Run, fakelinux: Path) -> None:
-    edit(fakelinux / "scripts/kconfig/conf.py", "import re\n",
-         "import sys; print('mm/Kconfig:12: syntax error'); sys.exit(1)\nimport re\n")
+    edit(fakelinux / "scripts/kconfig/conf.py", "import os\n",
+         "import sys; print('mm/Kconfig:12: syntax error'); sys.exit(1)\nimport os\n")
     outcome = run()
     assert outcome.status is Status.FAIL
     assert outcome.summary == "mm/Kconfig:12: error: syntax error"

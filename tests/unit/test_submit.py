@@ -316,6 +316,7 @@ def trailers_thread(mails: Path, path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_from_a_run_to_two_revisions(cli: Cli, patches: Path, fakelinux: Path,
                                      tmp_path: Path) -> None:
     tree = ["--tree", fakelinux, "--base", git(fakelinux, "rev-parse", "HEAD~2")]
@@ -376,6 +377,7 @@ def test_from_a_run_to_two_revisions(cli: Cli, patches: Path, fakelinux: Path,
     assert code == 2 and "changed after they were checked" in err
 
 
+@pytest.mark.long
 def test_a_resend_and_trailers_of_an_unchanged_patch(cli: Cli, patches: Path, fakelinux: Path,
                                                      tmp_path: Path) -> None:
     tree = ["--tree", fakelinux, "--base", git(fakelinux, "rev-parse", "HEAD~2")]

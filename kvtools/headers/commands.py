@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvtools import dotcmd
+
 _PER_UNIT = ("-DKBUILD_MODFILE=", "-DKBUILD_BASENAME=", "-DKBUILD_MODNAME=",
              "-D__KBUILD_MODNAME=", "-Wp,-MMD,", "-Wp,-MD,")
 # With any of these an object depends on the lines that code stands at, or on what this
@@ -50,28 +52,21 @@ def products(objects: Path) -> tuple[Product, ...]:
 
 
 def _product(target: str, text: str, objects: Path, known: dict[str, str]) -> Product:
-    command = source = ""
-    deps: list[str] = []
-
     def absolute(path: str) -> str:
         if path not in known:
             known[path] = os.path.normpath(objects / path)
         return known[path]
 
-    for line in text.splitlines():
-        if line.startswith(("cmd_", "savedcmd_")) and not command:
-            command = line.partition(":= ")[2]
-        elif line.startswith("source_"):
-            source = absolute(line.partition(":= ")[2].strip())
-            deps.append(source)
-        elif line.startswith("  ") and not line.lstrip().startswith("$("):
-            deps.append(absolute(line.strip(" \\")))
-    return Product(target, source, tuple(dict.fromkeys(deps)), command)
+    said = dotcmd.parse(text)
+    source = absolute(said.source) if said.source else ""
+    deps = [source] if source else []
+    deps += map(absolute, said.dependencies)
+    return Product(target, source, tuple(dict.fromkeys(deps)), said.command)
 
 
 def compile_words(product: Product) -> list[str]:
     """The compiler call of ``product`` as arguments, [] when it is no single plain call."""
-    head = product.command.partition(" ; ")[0].replace("$(pound)", "#").replace("$$", "$")
+    head = dotcmd.unescaped(product.command.partition(" ; ")[0])
     words = [_unquoted(word) for word in _WORD.findall(head)]
     plain = not any(w in ("&&", "||", "|", ";", ">", "<") or "`" in w or "$" in w for w in words)
     return words if plain and words[-4:-2] == ["-c", "-o"] else []

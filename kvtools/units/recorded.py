@@ -14,9 +14,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-# cmd_ until 6.2, savedcmd_ since (commit 92215e7a801d "kbuild: rename cmd_$@ to savedcmd_$@")
-_COMMAND = re.compile(r"^(?:saved)?cmd_\S+ := (?P<line>.*)$", re.MULTILINE)
-_SOURCE = re.compile(r"^source_\S+ := (?P<file>.*)$", re.MULTILINE)
+from kvtools import dotcmd
+
 _DEPENDENCIES = re.compile(r"-Wp,-M[MD]*,\S+")
 _CODE_SUFFIX = ".c"
 
@@ -44,15 +43,9 @@ class Recorded:
 
 def parse(text: str) -> Recorded | None:
     """Read a ``.cmd`` file; None for what did not come from a source file."""
-    command, source = _COMMAND.search(text), _SOURCE.search(text)
-    if command is None or source is None:
-        return None
-    argv = _words(command["line"])
-    if argv is None:
-        return None
-    listed = (row.strip(" \\") for row in text.splitlines() if row.startswith("  "))
-    files = tuple(name for name in listed if name and not name.startswith("$("))
-    return Recorded(argv, source["file"].strip(), files)
+    said = dotcmd.parse(text)
+    argv = _words(said.command) if said.command and said.source else None
+    return Recorded(argv, said.source, said.dependencies) if argv is not None else None
 
 
 def command_of(objects: Path, product: str) -> tuple[str, ...] | None:
@@ -62,13 +55,13 @@ def command_of(objects: Path, product: str) -> tuple[str, ...] | None:
         text = (path.parent / f".{path.name}.cmd").read_text("utf-8", "replace")
     except FileNotFoundError:
         return None
-    command = _COMMAND.search(text)
-    return _words(command["line"]) if command else None
+    command = dotcmd.parse(text).command
+    return _words(command) if command else None
 
 
 def _words(line: str) -> tuple[str, ...] | None:
     try:
-        return _first(shlex.split(line.replace("$(pound)", "#").replace("$$", "$")))
+        return _first(shlex.split(dotcmd.unescaped(line)))
     except ValueError:  # an open quote: the file is half-written
         return None
 

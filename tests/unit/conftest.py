@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bases_house import FAKELINUX, House, pack
 
-from kvtools import process, toolchain
+from kvtools import paths, process, toolchain
 
-DATA = Path(__file__).parents[1] / "data"
-FAKELINUX = DATA / "fakelinux"
 IDENTITY = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -78,3 +77,16 @@ def fakelinux(fakelinux_template: Path, tmp_path: Path) -> Path:
     tree = tmp_path / "linux"
     shutil.copytree(fakelinux_template, tree, symlinks=True)
     return tree
+
+
+@pytest.fixture(scope="session")
+def fake_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pack(FAKELINUX, tmp_path_factory.mktemp("tar") / "linux-6.1.tar.xz")
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    made = House(tmp_path)
+    monkeypatch.setattr(paths, "data", lambda: tmp_path / "root")
+    monkeypatch.setenv("KVTOOLS_HOME", str(tmp_path / "home"))
+    return made

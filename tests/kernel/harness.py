@@ -13,6 +13,7 @@ from kvtools import scenarios
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
 LIMIT = 40 * 60.0
+AGAIN = "passed when run again"
 HEAVY = ("vmem.zone",)
 """140 s on two cores: ``./kv test --base oracle`` has it."""
 
@@ -50,10 +51,15 @@ class Run:
         raise KeyError(f"{patch}:{cell}")
 
     def statuses(self, patch: int) -> dict[str, str]:
-        """Cell to status, the subtests left out."""
+        """Cell to status, the subtests left out.
+
+        A guest that is starved of its processor may have an RCU stall; what passed when it was
+        run again passed.
+        """
         row = next(r for r in self.data["patches"] if r["number"] == patch)
         return {
-            f"{o['step']}:{o['name']}".rstrip(":"): o["status"]
+            f"{o['step']}:{o['name']}".rstrip(":"):
+                "PASS" if o["summary"].startswith(AGAIN) else o["status"]
             for o in row["outcomes"]
             if "subtest_of" not in o["details"]
         }

@@ -9,7 +9,7 @@ with the same .config, make's -j, toolchain and guest (vng, 512 MiB, two CPUs), 
 kernel to user space; nothing is taken from an earlier run. ktest.pl is the one of the tree,
 in PATCHCHECK mode; the shell loop is ``git rebase --exec`` with make and vng. What is fetched,
 unpacked or checked out before is not counted. Prints one JSON object with the seconds of each
-and the ratio to kvtools; exits 1 when one of them did not boot every kernel.
+and the ratio to kvtools; exits 1 when one of them did not boot every kernel. Never run yet.
 
     --series DIR        default patches/virtio-mem
     --patches N[,N...]  how many of its first patches (default 5)

@@ -35,7 +35,7 @@ class RunRequest:
     pass, too; ``expectations`` by cell; ``checks`` by name, ``cores`` of them at once;
     ``header_aware`` see :mod:`kvtools.headers`, ``verify`` compares it with a build from nothing;
     ``untrusted``: the steps run confined, see docs/untrusted.md. ``ccache`` is the directory of
-    compiled files, None to compile every one; an untrusted series never has it.
+    compiled files, None to compile every one.
     """
 
     run_id: str
@@ -57,6 +57,12 @@ class RunRequest:
     cores: int = 1
     untrusted: bool = False
     ccache: Path | None = None
+
+    @property
+    def compiled(self) -> Path | None:
+        """Where ccache keeps files for the builds. An untrusted series has none: it could poison
+        what others are given."""
+        return None if self.untrusted else self.ccache
 
     @property
     def apart(self) -> str:

@@ -252,7 +252,7 @@ class _Run:
                 out=out,
                 header_aware=self._header_aware,
                 verify=self.request.verify,
-                ccache=None if self.request.untrusted else self.request.ccache,
+                ccache=self.request.compiled,
             ),
             tick,
         )

@@ -191,7 +191,7 @@ class Kernels:
                     deadline=build.DEADLINE,
                     out=out,
                     header_aware=self._request.header_aware,
-                    ccache=None if self._request.untrusted else self._request.ccache,
+                    ccache=self._request.compiled,
                 ),
                 tick,
             )

@@ -173,7 +173,7 @@ from kvtools.bases.locks import held
 from kvtools.events import discard
 with held(Path(sys.argv[1]), discard, "x"):
     print("held", flush=True)
-    time.sleep(float(sys.argv[2]))
+    time.sleep(float(sys.argv[2]))  # the lock is held so long, or until it is killed
 """
 
 

@@ -156,6 +156,7 @@ def test_apt_without_the_package(
 
 # Signatures
 
+# Debian packages are verified by apt; gpg is for release tarballs, the way of other systems.
 needs_gpg = pytest.mark.skipif(shutil.which("gpg") is None, reason="no gpg here")
 
 

@@ -14,6 +14,7 @@ from test_checks_objects import Tree, rules
 
 from kvtools.model import Status
 
+# coccinelle brings OCaml and is optional: ./kv does not install it, and CI has none.
 pytestmark = pytest.mark.skipif(shutil.which("spatch") is None, reason="spatch is not installed")
 
 IFNULLFREE = """// Free what may be NULL

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from kvtools import kconfig, make, process, toolchain
 from kvtools.make import ccache
 from kvtools.model import Config
+from kvtools.request import RunRequest
 
 ROOT = Path(__file__).parents[2]
 HEADER = "include/linux/page-flags.h"
@@ -23,6 +25,7 @@ CONFIG_MEMORY_HOTPLUG=y
 CONFIG_MIGRATION=y
 """
 
+# It only saves time: ./kv installs it on Debian, elsewhere a user may go without.
 pytestmark = pytest.mark.skipif(shutil.which("ccache") is None, reason="ccache is not installed")
 
 
@@ -138,3 +141,9 @@ def test_the_user_s_own_settings_are_not_taken(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("CCACHE_SLOPPINESS", "include_file_mtime,time_macros")
     assert "CCACHE_SLOPPINESS" not in process.environment()
     assert make.uncached()["CCACHE_DISABLE"] == "1"
+
+
+def test_an_untrusted_series_has_no_cache(tmp_path: Path) -> None:
+    request = RunRequest("run", *[None] * 6, 1, ccache=tmp_path)  # type: ignore[arg-type]
+    assert request.compiled == tmp_path
+    assert replace(request, untrusted=True).compiled is None

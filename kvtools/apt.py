@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian packages of the machine's own apt sources, fetched without installing or root.
 
-Where apt has no package lists, or stale ones, we keep lists of our own in the directory
-that callers give as ``lists``; the system's are never touched.
+Where apt has no package lists, stale ones, or not those of every source, we keep lists of
+our own in the directory that callers give as ``lists``; the system's are never touched.
 """
 
 from __future__ import annotations
@@ -53,13 +53,18 @@ def installed(name: str) -> str | None:
 def candidate(name: str, lists: Path) -> Package | None:
     """What the system's lists offer, or else ours; None when apt offers nothing.
 
-    Ours are fetched only when the system has none at all. Raises ToolMissing without apt,
-    ToolFailed when the lists cannot be had.
+    Ours are fetched only when the system's do not name the package: they may be older than it.
+    Raises ToolMissing without apt, ToolFailed when no lists can be had.
     """
     system = _offered(name, ())
-    if system is not None or _has_lists():
+    if system is not None:
         return system
-    return _offered(name, update(lists))
+    try:
+        return _offered(name, update(lists))
+    except ToolFailed:
+        if _has_lists():
+            return None
+        raise
 
 
 def update(lists: Path, *, age: float = FRESH) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ def tree(
 ) -> Path:
     """A shallow clone of Linux 6.12 as a user has one, made from the base of that name."""
     done = kvtools("base", "prepare", "debian-6.12")
+    if done.returncode == 2 and "cannot be had here" in done.stderr:
+        pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr
     words = done.stdout.split()
     commit, repo = words[words.index("is") + 1], words[words.index("in") + 1]

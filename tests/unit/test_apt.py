@@ -99,6 +99,27 @@ def test_without_lists_we_fetch_our_own_and_leave_the_systems_empty(
     assert content(deb, tmp_path / "out") == "0.1.5-1"
 
 
+def test_lists_that_do_not_name_it_may_be_old(offer: MakeDeb, tmp_path: Path) -> None:
+    offer("0.1.5-1")
+    packages = tmp_path / "mirror/Packages"
+    now = packages.read_text()
+    packages.write_text(now.replace(NAME, "linux-source-0.0"))
+    system_update()
+    packages.write_text(now)
+    package = apt.candidate(NAME, tmp_path / "own")
+    assert package is not None
+    assert any(str(tmp_path / "own") in word for word in package.options)
+    deb, _ = apt.download(package, tmp_path / "own", tmp_path)
+    assert content(deb, tmp_path / "out") == "0.1.5-1"
+
+
+def test_lists_that_do_not_name_it_and_no_mirror(offer: MakeDeb, tmp_path: Path) -> None:
+    offer("0.1.5-1")
+    system_update()
+    (tmp_path / "system/etc/sources.list").write_text(f"deb copy:{tmp_path}/nowhere ./\n")
+    assert apt.candidate("linux-source-0.2", tmp_path / "own") is None
+
+
 def test_what_the_mirror_lost_is_replaced_by_what_it_has(offer: MakeDeb, tmp_path: Path) -> None:
     offer("0.1.5-1")
     system_update()

@@ -27,6 +27,13 @@ NOT_COMPARED = ("CC_VERSION_TEXT", "LOCALVERSION", "BUILD_SALT", "DEFAULT_HOSTNA
 
 LOAD_ONLY = "olddefconfig"
 
+FEW, MOST_FIRST = 3, 16
+"""The bad config is tried up to so often first, until so few passes show a config to be sound:
+trials of one kernel instead of as many of each."""
+
+QUESTIONS = 40
+"""Of one search, about: each may be wrong with that share of what the answer may be."""
+
 
 class ConfigTester(Protocol):
     """Configures and tries one kernel tree."""
@@ -71,7 +78,8 @@ class ConfigSearch:
         self._known: dict[str, bool] = {}
         self._signature: frozenset[str] | None = None
         self._harmless: frozenset[str] = frozenset()
-        self._fails = self._asked = self._dropped = 0
+        self._fails = self._passes = 0  # of configs that have the failure
+        self._asked = self._dropped = 0
 
     def run(self, good: Mapping[str, str], bad: Mapping[str, str], *,
             good_is_tried: bool = True) -> ConfigResult:
@@ -125,12 +133,23 @@ class ConfigSearch:
                     raise Told(Ending.OLD_IS_NEW,
                                f"both configs fail in the same way: {one.summary}")
                 self._signature = new
-                self._fails = 1
+                self._fails, self._passes = 1, number
+                self._learn_rate(bad)
                 return
             if number == 0 and most > 1:
                 self._tell(f"the bad config passed once: it is tried up to {most} times")
         raise Told(Ending.NEW_IS_OLD,
                    f"the bad config did not fail in {most} trials: {one.summary}")
+
+    def _learn_rate(self, bad: Config) -> None:
+        for _ in range(MOST_FIRST - 1):
+            if self._believed(FEW):
+                return
+            one = self._trial(bad)
+            if one.answer is Answer.FAIL and self._is_it(one):
+                self._fails += 1
+            elif one.answer is Answer.PASS:
+                self._passes += 1
 
     # One question
 
@@ -165,6 +184,7 @@ class ConfigSearch:
             one = self._trial(config)
             if one.answer is Answer.FAIL and self._is_it(one):
                 self._fails += 1
+                self._passes += passes
                 return True
             if one.answer is not Answer.PASS:
                 return False  # it does not build, or fails in another way: not this failure
@@ -176,12 +196,15 @@ class ConfigSearch:
         return not one.marks or self._signature is None or bool(set(one.marks) & self._signature)
 
     def _believed(self, passes: int) -> bool:
-        """Whether so many passes show that the failure is not there, among some forty such
-        questions of one search."""
-        if self._flakes.spike == 1 or passes >= self._flakes.most_passes:
+        """Whether so many passes show that the failure is not there."""
+        if self._flakes.spike == 1:
             return True
-        odds = self._flakes.broken(self._fails, passes) - self._flakes.broken(self._fails, 0)
-        return odds < math.log((1 - self._confidence) / 40)
+        wrong = math.log((1 - self._confidence) / QUESTIONS)
+        if passes * math.log1p(-self._flakes.lowest) < wrong:
+            return True  # whatever the rate may be
+        odds = (self._flakes.broken(self._fails, self._passes + passes)
+                - self._flakes.broken(self._fails, self._passes))
+        return odds < wrong
 
     def _trial(self, config: Config) -> Observation:
         for _ in range(ERRORS_IN_A_ROW):

@@ -105,6 +105,26 @@ def test_a_flaky_config_failure(rate: float) -> None:
         assert [s for s, _, _ in one.run({}, bad).symbols] == ["S40", "S42"]
 
 
+def test_a_failure_that_may_be_flaky_and_is_not_costs_few_trials() -> None:
+    one, bad = search(Kconfig(symbols(400), {"S234"}), Flakes())
+    result = one.run({}, bad)
+    assert [s for s, _, _ in result.symbols] == ["S230", "S234"]
+    assert len(result.trials) <= 3 * result.asked + 16, "it was up to 90 for each kernel"
+
+
+def test_a_flaky_failure_of_unknown_rate() -> None:
+    right = trials = 0
+    for seed in range(40):
+        tester = Kconfig(symbols(100), {"S42"}, rate=0.05 + 0.9 * random.Random(seed).random())
+        tester.random.seed(seed)
+        one, bad = search(tester, Flakes())
+        result = one.run({}, bad)
+        right += [s for s, _, _ in result.symbols] == ["S40", "S42"]
+        trials += len(result.trials)
+    assert right >= 39, right
+    assert trials < 40 * 600, trials
+
+
 def test_configs_that_are_not_good_and_bad_are_told() -> None:
     one, bad = search(Kconfig(symbols(20), set()))
     assert one.run({}, bad).ending is Ending.OLD_IS_NEW

@@ -207,14 +207,14 @@ def _config(arguments: argparse.Namespace, tree: Path, work: Path) -> dict[str, 
 
 
 def _symbols(tree: Path, count: int, chance: random.Random) -> list[str]:
-    """``count`` symbols and half as many again, for those whose dependencies are missing."""
+    """``count`` symbols, and more than as many again: of half the dependencies are missing."""
     names: list[str] = []
     for family in FAMILIES:
         for path in sorted((tree / family).rglob("Kconfig")):
             names += re.findall(r"^config (\w+)\n\ttristate", path.read_text(), re.MULTILINE)
     names = [name for name in dict.fromkeys(names) if name not in (*MENUS, GUILTY[0])]
     chance.shuffle(names)
-    chosen = [*names[: count * 3 // 2], GUILTY[0]]
+    chosen = [*names[: count * 9 // 4], GUILTY[0]]
     chance.shuffle(chosen)
     return chosen
 

@@ -20,9 +20,7 @@ read -r cmdline </proc/cmdline
 root=
 for word in $cmdline; do
 	case $word in
-	# It only reads, so a cache is safe; without one every program is read page by page.
-	rootflags=*) root="$root $word,cache=loose" ;;
-	root=* | rootfstype=* | console=* | earlyprintk=*) root="$root $word" ;;
+	root=* | rootfstype=* | rootflags=* | console=* | earlyprintk=*) root="$root $word" ;;
 	esac
 done
 # The BSP's id is left out, because the CPU that panics becomes the only one.

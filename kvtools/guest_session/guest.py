@@ -181,7 +181,9 @@ class Guest:
     def meminfo(self) -> dict[str, int]:
         """/proc/meminfo in bytes (in pages where it gives no unit)."""
         found = {}
-        for line in self.sh("cat /proc/meminfo").text.splitlines():
+        # Builtins: to start a program costs ten times as much under emulation.
+        script = 'while read -r line; do echo "$line"; done </proc/meminfo'
+        for line in self.sh(script).text.splitlines():
             name, _, value = line.partition(":")
             number, _, unit = value.strip().partition(" ")
             found[name] = int(number) * (1024 if unit == "kB" else 1)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A git kernel tree that is not ours, and a series that is not ours, on another version."""
+"""A git kernel tree that is not ours, and a series that is not ours, on another version.
+
+As a stranger's: confined, where bubblewrap can run (in a plain chroot it cannot).
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,15 @@ from kvtools import bwrap
 from kvtools.errors import MachineError
 
 SERIES = DATA / "kernel" / "linux-6.12"
+
+
+@pytest.fixture(scope="module")
+def confined() -> bool:
+    try:
+        bwrap.probe()
+    except MachineError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +67,11 @@ def state(tree: Path) -> tuple[str, str]:
 
 
 def test_a_thread_is_answered_on_the_base_it_was_made_on(
-    tree: Path, environment: dict[str, str], tmp_path: Path
+    tree: Path, environment: dict[str, str], tmp_path: Path, confined: bool
 ) -> None:
     """Of 6.1 and 6.12; the checks alone, for the build is that of the test below."""
     out = tmp_path / "replies"
-    try:  # a review is confined; in a plain chroot it cannot be
-        bwrap.probe()
-        trust = []
-    except MachineError:
-        trust = ["--trusted"]
+    trust = [] if confined else ["--trusted"]
     who = {"GIT_AUTHOR_NAME": "Re Viewer", "GIT_AUTHOR_EMAIL": "rev@example.org"}
     done = subprocess.run(
         [sys.executable, "-m", "kvtools", "review", DATA / "review" / "mseal.mbox", "--candidate",
@@ -86,10 +94,13 @@ def test_a_thread_is_answered_on_the_base_it_was_made_on(
     assert f"{line}\n" in body and "SUSPECT_CODE_INDENT" in body, body
 
 
-def test_a_foreign_series_on_a_foreign_tree(tree: Path, kvtest: Callable[..., Run]) -> None:
+def test_a_foreign_series_on_a_foreign_tree(
+    tree: Path, kvtest: Callable[..., Run], confined: bool
+) -> None:
     before = state(tree)
     # The rest of the scenarios is for our series; makedumpfile 1.7.2 is older than 6.12.
     chosen = ["--only", "boot", "--only", "selftest:vmem.resize"]
+    chosen += ["--untrusted"] if confined else []
     run = kvtest(SERIES, "--tree", tree, "--base", "HEAD", "--no-reuse", *chosen)
     assert run.code == 0, run.stdout
     assert run.data["base"]["version"].startswith("6.12")
@@ -100,4 +111,7 @@ def test_a_foreign_series_on_a_foreign_tree(tree: Path, kvtest: Callable[..., Ru
         statuses = run.statuses(number)
         for cell in ("apply", "build:guest", "boot:guest", "selftest:vmem.resize"):
             assert statuses[cell] == "PASS", run.stdout
+    for cell in ("build:guest", "boot:guest") if confined else ():
+        # Only what ran confined says so, for whoever runs these lines does it without.
+        assert "untrusted series" in run.outcome(1, cell)["details"]["reproduce"][0]
     assert state(tree) == before, "something was written into the user's repository"

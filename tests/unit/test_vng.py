@@ -35,7 +35,7 @@ def test_machine() -> None:
 
 def test_append() -> None:
     assert vng.append_args(Machine(kernel_args=("a=1", "b"))) == (
-        "--append", "a=1", "--append", "b",
+        "--append", vng.ROOT_FLAGS, "--append", "a=1", "--append", "b",
     )  # fmt: skip
 
 

@@ -90,12 +90,12 @@ class House:
     port: int = 0
 
     def makefile(self, command: str) -> str:
-        """A diff that has make run a command whenever it is read."""
+        """A diff that has make run a command whenever it is read, and end if that says refused."""
         script = new_file("scripts/evil.sh", f"{command}\n")
         return (script + "diff --git a/Makefile b/Makefile\n--- a/Makefile\n+++ b/Makefile\n"
                 + hunk(self.tree / "Makefile",
-                       "EVIL := $(if $(sub_make_done),$(shell sh "
-                       "$(dir $(lastword $(MAKEFILE_LIST)))scripts/evil.sh))"))
+                       "EVIL := $(if $(sub_make_done),$(if $(findstring refused,$(shell sh "
+                       "$(dir $(lastword $(MAKEFILE_LIST)))scripts/evil.sh)),$(error refused)))"))
 
     @property
     def tree(self) -> Path:
@@ -230,11 +230,16 @@ def succeeded(house: House, report: RunReport, victim: subprocess.Popen[bytes]) 
 CAUTIOUS = "untrusted"
 
 
+def aims(house: House, victim: int) -> list[str]:
+    """The lines of a script that set what :data:`ATTACKS` reach for."""
+    values = {"KEPT": house.kept, "PORT": house.port, "TREE": "$(dirname $(dirname $0))",
+              "REPO": house.base.repo, "VICTIM": victim}
+    return [f'{name}="{value}"' for name, value in values.items()]
+
+
 def attack(house: House, **more: Any) -> set[str]:
     with subprocess.Popen(["sleep", "300"]) as victim:
-        values = {"KEPT": house.kept, "PORT": house.port, "TREE": "$(dirname $(dirname $0))",
-                  "REPO": house.base.repo, "VICTIM": victim.pid}
-        lines = [f'{name}="{value}"' for name, value in values.items()]
+        lines = aims(house, victim.pid)
         lines += [f"( {command} ) || :" for command in ATTACKS.values()]
         lines.append('git -C "$TREE" --no-optional-locks diff --quiet -- COPYING 2>/dev/null || '
                      '[ -n "$(tail -c 2 "$TREE/COPYING" | tr -d "\\n")" ] || echo dirty >&2')
@@ -250,6 +255,20 @@ def attack(house: House, **more: Any) -> set[str]:
 
 def test_what_a_makefile_does_stays_inside(house: House) -> None:
     assert attack(house) == set()
+
+
+@pytest.mark.parametrize("what", ["reads a key", "opens a socket", "writes outside",
+                                  "kills a process"])
+def test_a_makefile_that_insists_fails_and_its_patch_is_named(house: House, what: str) -> None:
+    with subprocess.Popen(["sleep", "300"]) as victim:
+        script = "\n".join([*aims(house, victim.pid), f"( {ATTACKS[what]} ) || echo refused"])
+        try:
+            report = house.run(patch(1, house.makefile(script)), patch(2, new_file("x", "x\n")))
+        finally:
+            victim.kill()
+    cell = report.rows[1].outcomes[-1]
+    assert (cell.cell, cell.status) == ("build:guest", Status.FAIL), cell
+    assert report.status is Status.FAIL and named(report, 1)
 
 
 def test_the_same_makefile_unconfined_reaches_everything(house: House) -> None:

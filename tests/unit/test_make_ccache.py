@@ -144,6 +144,7 @@ def test_the_user_s_own_settings_are_not_taken(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_untrusted_series_has_no_cache(tmp_path: Path) -> None:
+    # Nothing but these two fields decides, and a whole request needs a base on disk.
     request = RunRequest("run", *[None] * 6, 1, ccache=tmp_path)  # type: ignore[arg-type]
     assert request.compiled == tmp_path
     assert replace(request, untrusted=True).compiled is None

@@ -33,6 +33,7 @@ class RunRequest:
     ``configs`` by name; ``jobs`` is make's -j, ``guests`` how many may run at once;
     ``emulator`` are the versions of what starts them; ``keep``: the crash dumps of cells that
     pass, too; ``expectations`` by cell; ``checks`` by name, ``cores`` of them at once;
+    ``early``: scenarios run before the patch that the series promises them from, too;
     ``header_aware`` see :mod:`kvtools.headers`, ``verify`` compares it with a build from nothing;
     ``untrusted``: the steps run confined, see docs/untrusted.md. ``ccache`` is the directory of
     compiled files, None to compile every one.
@@ -50,6 +51,7 @@ class RunRequest:
     emulator: Mapping[str, str] = field(default_factory=dict)
     reuse: bool = True
     keep: bool = False
+    early: bool = False
     header_aware: bool = False
     verify: bool = False
     expectations: Mapping[str, Expectation] = field(default_factory=dict)

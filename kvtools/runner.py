@@ -205,7 +205,15 @@ class _Run:
                 self._finish(row, one, verdict.blocked(one.step, one.name, built, row))
             return
         for one in guests:
-            self._start_guest(row, one, trees[row], built)
+            if early := self._too_early(row, one):
+                self._finish(row, one, early)
+            else:
+                self._start_guest(row, one, trees[row], built)
+
+    def _too_early(self, row: int, cell: Cell) -> Outcome | None:
+        if self.request.early or cell.step is Step.BOOT:
+            return None
+        return verdict.not_yet(cell.step, cell.name, self.request.expectation(cell), row)
 
     def _build_checked(
         self, row: int, cell: Cell, trees: Mapping[int, Tree], cells: Sequence[Cell]

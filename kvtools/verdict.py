@@ -16,6 +16,10 @@ BLOCKED = "blocked_by"
 """Key in ``Outcome.details`` of a cell that could not run: the cell that stopped it."""
 
 
+EARLY = "expected_from"
+"""Key in ``Outcome.details`` of a cell that was not run: the patch it is promised from."""
+
+
 def blocked(step: Step, name: str, by: Outcome, patch: int) -> Outcome:
     """The SKIP of a cell that needs ``by``, a cell of ``patch`` that did not pass."""
     of = "the base" if patch == 0 else f"patch {patch}"
@@ -27,6 +31,20 @@ def blocked(step: Step, name: str, by: Outcome, patch: int) -> Outcome:
         f"{by.cell} of {of} is {by.status}",
         details={BLOCKED: by.cell, "blocked_by_patch": patch},
     )
+
+
+def not_yet(
+    step: Step, name: str, expectation: Expectation | None, patch: int
+) -> Outcome | None:
+    """The SKIP of a cell before the patch that it is promised from.
+
+    None from that patch on, and of the base: what the patches do is compared with it.
+    """
+    due = expectation.from_patch if expectation else None
+    if due is None or not 0 < patch < due:
+        return None
+    return Outcome(step, name, Status.SKIP, 0.0, f"not run before patch {due}",
+                   details={EARLY: due})
 
 
 def judge(

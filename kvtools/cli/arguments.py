@@ -203,6 +203,10 @@ def _test_options(command: argparse.ArgumentParser, whose: str = FROM_LIST) -> N
         "--keep", action="store_true", help="keep the crash dumps of cells that pass, too"
     )
     command.add_argument(
+        "--early", action="store_true",
+        help="run scenarios before the patch that series.toml promises them from, too",
+    )
+    command.add_argument(
         "--header-aware",
         action=argparse.BooleanOptionalAction,
         default=False,

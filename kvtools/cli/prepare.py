@@ -97,6 +97,7 @@ def prepare(arguments: Namespace, emit: Emit, read: Series | None = None) -> Pre
         guests=arguments.guests or guest_slots(cores, memory),
         reuse=not arguments.no_reuse and not verify,
         keep=getattr(arguments, "keep", False),
+        early=getattr(arguments, "early", False),
         header_aware=getattr(arguments, "header_aware", False),
         verify=verify,
         expectations={e.cell: e for e in chosen.expectations} if chosen else {},

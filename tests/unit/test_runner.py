@@ -263,6 +263,23 @@ def test_a_promise_that_is_skipped_is_a_failure(walk: Any, kernel: Kernel) -> No
     assert [rows[n]["selftest:vmem.probe"].status for n in (0, 1, 2)] == [SKIP, SKIP, FAIL]
 
 
+@pytest.mark.parametrize("early", [False, True])
+def test_what_is_promised_from_a_later_patch_is_run_before_only_when_asked(
+    walk: Any, kernel: Kernel, early: bool
+) -> None:
+    promises = {e.cell: e for e in (
+        Expectation("selftest:vmem.probe", 3, "patch 3 brings it"),
+        Expectation("boot:guest", 2, "boots from there on"))}  # fmt: skip
+    rows = walk(series(ONE, TWO, THREE), "vmem.probe", expectations=promises, early=early)
+    ran = [value for step, value in kernel.calls if step == "selftest"]
+    assert sorted(ran) == (["one", "three", "two", "zero"] if early else ["three", "zero"])
+    assert [rows[n]["boot:guest"].status for n in range(4)] == [PASS] * 4
+    cell = rows[2]["selftest:vmem.probe"]
+    assert cell.status is (PASS if early else SKIP)
+    assert early or cell.summary == "not run before patch 3 (patch 3 brings it)"
+    assert rows[3]["selftest:vmem.probe"].status is PASS
+
+
 def test_only_the_chosen_rows_are_built(walk: Any, kernel: Kernel) -> None:
     rows = walk(series(ONE, TWO, THREE), patches="tip")
     assert sorted(rows) == [0, 3]

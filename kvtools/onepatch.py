@@ -25,8 +25,9 @@ from kvtools.steps import check
 from kvtools.store import Store
 from kvtools.work import Work
 
+HEAD = ("HEAD",)
 LOOKED_AT = 500
-"""So many commits of HEAD may be the one that a mail was made of."""
+"""So many commits of a tip may be the one that a mail was made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,14 @@ class Checked:
     problem: str = ""
 
 
-def check_mail(raw: bytes, tree: Path, cores: int) -> Checked:
-    """Check one mail: on the parent of the commit that it was made of, else on HEAD."""
+def check_mail(raw: bytes, tree: Path, cores: int, tips: Sequence[str] = HEAD) -> Checked:
+    """Check one mail: on the parent of the commit that it was made of, else on HEAD.
+
+    ``tips``: the branches that may have that commit.
+    """
     title = mail.parse(raw).subject.title
-    commit = _commit_of(tree, title)
+    found = (commit for tip in tips for commit, subject in _log(tree, tip) if subject == title)
+    commit = next(found, None)
     parent = f"{commit}^" if commit else "HEAD"
     return _check([raw], None, tree, parent, PATCH, cores)
 
@@ -54,27 +59,29 @@ def check_commit(tree: Path, rev: str, cores: int) -> Checked:
     return _check(raw[:1], None, tree, f"{rev}^", PATCH, cores)
 
 
-def check_series(cover: bytes, tree: Path, cores: int) -> Checked:
-    """Check the series whose cover letter it is; its patches have to be commits of HEAD."""
+def check_series(cover: bytes, tree: Path, cores: int, tips: Sequence[str] = HEAD) -> Checked:
+    """Check the series whose cover letter it is; its patches have to be commits of a tip."""
     read = mail.parse(cover)
+    own = read.subject.title
     flat = " ".join(read.text.split())
-    listed = [(commit, title) for commit, title in _log(tree) if title in flat]
-    total = read.subject.total or len(listed)
-    if not listed or len(listed) < total:
-        return Checked(read.subject.title, (), f"its {total} patches are not all commits of HEAD")
-    mine = [commit for commit, _ in listed[:total]][::-1]
+    for tip in tips:
+        # b4 puts an empty commit with the cover letter on top of a review branch.
+        listed = [one for one, title in _log(tree, tip) if title in flat and own not in title]
+        total = read.subject.total or len(listed)
+        if listed and len(listed) >= total:
+            break
+    else:
+        where = " or ".join(tips)
+        return Checked(own, (), f"its {total} patches are not all commits of {where}")
+    mine = listed[:total][::-1]
     mails = git.format_patches(tree, f"{mine[0]}^..{mine[-1]}")
     return _check(mails, cover, tree, f"{mine[0]}^", SERIES, cores)
 
 
-def _log(tree: Path) -> list[tuple[str, str]]:
+def _log(tree: Path, tip: str) -> list[tuple[str, str]]:
     rows = run_git(tree, "log", f"--max-count={LOOKED_AT}", "--no-merges", "--format=%H %s",
-                   "HEAD").text.splitlines()
+                   tip, "--").text.splitlines()
     return [(row.partition(" ")[0], row.partition(" ")[2]) for row in rows]
-
-
-def _commit_of(tree: Path, title: str) -> str | None:
-    return next((commit for commit, subject in _log(tree) if subject == title), None)
 
 
 def _check(mails: Sequence[bytes], cover: bytes | None, tree: Path, parent: str, scope: str,
@@ -162,6 +169,6 @@ def _scratch(store: Store) -> Iterator[Path]:
 def worst(checked: Checked) -> Status:
     """FAIL, WARN or PASS of a mail."""
     statuses = {outcome.status for outcome in checked.outcomes}
-    if checked.problem or Status.FAIL in statuses:
+    if Status.FAIL in statuses:
         return Status.FAIL
-    return Status.WARN if Status.WARN in statuses else Status.PASS
+    return Status.WARN if checked.problem or Status.WARN in statuses else Status.PASS

@@ -3,8 +3,9 @@
 
 ``b4.prep-perpatch-check-cmd`` reads lines and takes those with ``ERROR:`` for failures;
 ``b4.review-perpatch-check-cmd`` and ``b4.review-series-check-cmd`` (``--json``) read a JSON list
-of tool, status (pass, warn, fail), summary, url and details. Source: b4 0.16, ez.py and
-review/checks.py.
+of tool, status (pass, warn, fail), summary, url and details. For these two b4 names a file in
+B4_TRACKING_FILE that tells the series' review branch. Source: b4 0.16, ez.py, review/checks.py and
+review_tui/_common.py.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from kvtools import onepatch
+from kvtools import git, onepatch
 from kvtools.errors import UserError
 from kvtools.model import Level, Outcome, Status
 
@@ -29,14 +30,29 @@ def run(arguments: Namespace) -> int:
     if not raw.strip():
         raise UserError("no mail on standard input", fix="b4 gives it; by hand: < FILE.patch")
     ask = onepatch.check_series if arguments.series else onepatch.check_mail
-    checked = ask(raw, Path(arguments.tree), os.cpu_count() or 1)
+    tree = Path(arguments.tree)
+    checked = ask(raw, tree, os.cpu_count() or 1, ("HEAD", *_review_branch(tree)))
     print(as_json(checked) if arguments.json else as_text(checked), end="")
     return 0
 
 
+def _review_branch(tree: Path) -> tuple[str, ...]:
+    """The branch that ``b4 review`` made of the series, none when it is not under review."""
+    try:
+        tracking = json.loads(Path(os.environ["B4_TRACKING_FILE"]).read_text("utf-8"))
+        branch = f"refs/heads/b4/review/{tracking['series']['change-id']}"
+    except (KeyError, TypeError, OSError, ValueError):
+        return ()
+    try:
+        git.rev_parse(tree, branch)
+    except UserError:
+        return ()
+    return (branch,)
+
+
 def as_text(checked: onepatch.Checked) -> str:
     """A line for each finding that counts, nothing when there is none."""
-    rows = [f"ERROR: {checked.problem}"] if checked.problem else []
+    rows = [f"WARNING: not checked: {checked.problem}"] if checked.problem else []
     for outcome in checked.outcomes:
         if outcome.status is Status.ERROR:
             rows.append(f"WARNING: {outcome.name} did not run: {outcome.summary}")
@@ -55,8 +71,8 @@ def _line(outcome: Outcome, one: dict[str, str]) -> str:
 
 def as_json(checked: onepatch.Checked) -> str:
     """One entry for each check; what could not run is a warning with the reason."""
-    entries = [{"tool": "kvtools", "status": "fail", "summary": checked.problem, "url": "",
-                "details": ""}] if checked.problem else []
+    entries = [{"tool": "kvtools", "status": "warn", "summary": f"not checked: {checked.problem}",
+                "url": "", "details": ""}] if checked.problem else []
     for outcome in checked.outcomes:
         if outcome.status is Status.SKIP:
             continue  # b4 has no word for it

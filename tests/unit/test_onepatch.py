@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -71,8 +73,8 @@ def test_a_mail_that_fits_nowhere_says_so(tree: tuple[Path, Git]) -> None:
            b"+++ b/mm/memory_hotplug.c\n@@ -1 +1 @@\n-no such line\n+x\n")
     checked = onepatch.check_mail(raw, place, 1)
     assert "does not apply" in checked.problem
-    assert b4_check.as_text(checked).startswith("ERROR: it does not apply")
-    assert json.loads(b4_check.as_json(checked))[0]["status"] == "fail"
+    assert b4_check.as_text(checked).startswith("WARNING: not checked: it does not apply")
+    assert json.loads(b4_check.as_json(checked))[0]["status"] == "warn"
 
 
 def test_the_series_of_a_cover_letter_is_found_in_the_branch(tree: tuple[Path, Git]) -> None:
@@ -88,6 +90,39 @@ def test_the_series_of_a_cover_letter_is_found_in_the_branch(tree: tuple[Path, G
     assert said["kvtools order"]["status"] == "pass"
     other = onepatch.check_series(cover.replace(b"add two", b"add three"), place, 1)
     assert other.problem == "its 2 patches are not all commits of HEAD"
+
+
+def test_a_series_under_review_is_found_in_its_branch(
+    tree: tuple[Path, Git], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As b4 review leaves it: HEAD is elsewhere, the branch ends with a commit of the cover."""
+    place, run = tree
+    run("checkout", "-q", "-b", "b4/review/20261128-two")
+    commit(tree, "mm: add one", "int offline_one;\n", "One.", SIGNED)
+    commit(tree, "mm: add two", "int offline_two;\n", "Two.", SIGNED)
+    run("commit", "-q", "--allow-empty", "-m", "mm: add both")
+    run("checkout", "-q", "-")
+    cover = (b"From: A <a@b.c>\nSubject: [PATCH 0/2] mm: add both\n\nWhy: mm: add both.\n\n"
+             b"A U Thor (2):\n  mm: add one\n  mm: add two\n\n 1 file changed, 2 insertions(+)\n")
+    second = subprocess.run(
+        ["git", "format-patch", "--stdout", "-1", "b4/review/20261128-two^"],
+        cwd=place, capture_output=True, check=True).stdout
+    tracking = tmp_path / "tracking.json"
+    tracking.write_text(json.dumps({"series": {"change-id": "20261128-two"}}))
+
+    def said(raw: bytes, *, series: bool) -> dict[str, str]:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(raw)))
+        assert b4_check.run(Namespace(series=series, tree=str(place), json=True)) == 0
+        return {e["tool"]: e["status"] for e in json.loads(capsys.readouterr().out)}
+
+    assert said(cover, series=True) == {"kvtools": "warn"}
+    assert said(second, series=False) == {"kvtools": "warn"}  # its first patch is not on HEAD
+    monkeypatch.setenv("B4_TRACKING_FILE", str(tracking))
+    assert said(cover, series=True)["kvtools order"] == "pass"
+    assert said(second, series=False)["kvtools signoff"] == "pass"
+    tracking.write_text(json.dumps({"series": {"change-id": "gone"}}))
+    assert said(cover, series=True) == {"kvtools": "warn"}
 
 
 def test_the_hook_stops_a_push_of_a_commit_that_nobody_signed(

@@ -60,7 +60,8 @@ def _check(guest: Guest) -> Iterator[Subtest]:
 
 def _start_rule(guest: Guest) -> str:
     """The process id of the listener, once it listens."""
-    words = shlex.join(["python3", *dump_state.LEAN, str(GUEST / "kdump-rule.py"), HOW])
+    loader = ["sh", str(GUEST / "kdump-load.sh"), HOW]
+    words = shlex.join([str(dump_state.compiled(guest, "kdump-rule")), *loader])
     start = f"setsid {words} </dev/null >{_RULE_SAYS} 2>&1 & echo $!"
     pid, *lines = guest.sh(f"{start}\n{_until('?*')}", RULE_DEADLINE).text.splitlines() or [""]
     if lines[:1] != ["listening"]:

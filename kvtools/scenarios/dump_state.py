@@ -12,7 +12,9 @@ import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from kvtools import process
 from kvtools.qmp import MemoryDevice
 from kvtools.scenarios import memory
 from kvtools.scenarios.base import GUEST, Guest, Unanswered
@@ -21,11 +23,11 @@ from kvtools.vng import MIB
 
 PLUG_DEADLINE = 10.0
 CANARY_DEADLINE = 15.0
+COMPILE_DEADLINE = 30.0
 # Of sections of 128 MiB: one and a half, then one and a piece. Less is dumped sooner: at level 0
 # every page is read and written under TCG.
 GROWN, KEPT = 196 * MIB, 140 * MIB
 CANARY_MIB = 64  # at most: user memory comes from the device, which is movable, first
-LEAN = ("-I", "-S")  # python3 without what it finds by searching the host's directories
 _CANARY_SAYS = "/run/kvtools/canary"
 
 
@@ -54,7 +56,7 @@ class State:
 
 
 def pattern(token: str, index: int) -> bytes:
-    """What ``canary.py`` writes into a page."""
+    """What ``canary.c`` writes into a page."""
     return f"{token:>16.16}{index:016x}".encode() * (pages.PAGE // 32)
 
 
@@ -142,16 +144,25 @@ def canaries_in(
 ) -> dict[int, dict[int, int]]:
     """Put pages with a known content into ranges of physical memory and say where.
 
-    By start of range: page frame to index. Raises Unanswered when a range got none. The
-    program that holds them goes on running.
+    By start of range: page frame to index. Raises Unanswered when a range got none, ToolFailed
+    when the program cannot be compiled. The program that holds them goes on running.
     """
-    words = ["python3", *LEAN, str(GUEST / "canary.py"), str(mebibytes), token]
+    words = [str(compiled(guest, "canary")), str(mebibytes), token]
     words += [f"{start:x}-{end:x}" for start, end in ranges]
     said = guest.sh(_until("ready", shlex.join(words), _CANARY_SAYS), CANARY_DEADLINE).text
     found = parse_canaries(said)
     if not said.endswith("ready\n") or any(not found.get(start) for start, _ in ranges):
         raise Unanswered("canary", f"no page with a known content in the device: {said[-80:]!r}")
     return found
+
+
+def compiled(guest: Guest, name: str) -> Path:
+    """A C program of ours, compiled on the host, which is the guest's root. Raises ToolFailed."""
+    program = guest.out / name
+    words = ["gcc", "-O1", "-o", str(program), str(GUEST / f"{name}.c")]
+    process.run(words, deadline=COMPILE_DEADLINE)
+    guest.on_host.extend([shlex.join(["mkdir", "-p", str(guest.out)]), shlex.join(words)])
+    return program
 
 
 def _until(last: str, command: str, pipe: str) -> str:
@@ -167,7 +178,7 @@ def _until(last: str, command: str, pipe: str) -> str:
 
 
 def parse_canaries(text: str) -> dict[int, dict[int, int]]:
-    """What ``canary.py`` prints: ``START FRAME:INDEX ...`` for each range.
+    """What ``canary.c`` prints: ``START FRAME:INDEX ...`` for each range.
 
     >>> parse_canaries("100000 256:0 257:9\\nready\\n")
     {1048576: {256: 0, 257: 9}}

@@ -7,9 +7,7 @@ Frames 0 to 63 are boot memory, 64 to 127 the virtio-mem device, the upper half 
 from __future__ import annotations
 
 import doctest
-import runpy
 import struct
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -352,13 +350,52 @@ def test_memory_that_came_after_the_last_load(present: range, hotplug: bool, goo
 # The guest's side
 
 
-def test_the_guest_writes_the_pattern_that_the_host_expects() -> None:
-    canary = runpy.run_path(str(GUEST / "canary.py"))
-    for token, index in (("x", 0), ("0123456789abcdefgh", 1 << 40)):
-        page: bytes = canary["pattern"](token, index)
-        assert page == dump_state.pattern(token, index)
-        assert len(page) == PAGE
+def compiled(folder: Path, name: str, main: str) -> str:
+    """A program of the guest with another main()."""
+    source = f'#define main its_main\n#include "{GUEST / name}"\n#undef main\n'
+    words = ["gcc", "-Wall", "-Wextra", "-Werror", "-x", "c", "-o", str(folder / "program"), "-"]
+    process.run(words, deadline=30.0, stdin=(source + main).encode())
+    return str(folder / "program")
+
+
+PUT = """
+int main(int argc, char **argv)
+{
+	static uint64_t of[] = { 7, 0x40, 9, 0x41, 0x42 };
+	static char memory[5 * PAGE];
+
+	frames = of;
+	pages = argc > 2 ? 5 : 0;
+	put(memory, argv[1], 0x40, 0x42);
+	return fwrite(memory, PAGE, 5, stdout) != 5;
+}
+"""
+
+
+@pytest.mark.parametrize("token", ["x", "0123456789abcdefgh"])
+def test_the_guest_writes_the_pattern_that_the_host_expects(tmp_path: Path, token: str) -> None:
+    program = compiled(tmp_path, "canary.c", PUT)
+    done = process.run([program, token, "all"], deadline=10.0)
+    said, memory = done.stdout.split(b"\n", 1)
+    assert dump_state.parse_canaries(said.decode()) == {0x40000: {0x40: 1, 0x41: 3}}
+    empty, there = bytes(PAGE), [dump_state.pattern(token, index) for index in range(5)]
+    assert memory == empty + there[1] + empty + there[3] + empty
+    nowhere = process.run([program, token], deadline=10.0).text
+    assert nowhere.startswith("40000\n")
     assert doctest.testmod(dump_state).failed == 0
+
+
+def test_canaries_are_put_where_they_are_said_to_be(tmp_path: Path) -> None:
+    guest = SimpleNamespace(out=tmp_path, on_host=[])
+    program = dump_state.compiled(guest, "canary")  # type: ignore[arg-type]
+    pipe = str(tmp_path / "pipe")
+    for ranges, good in (("0-ffffffffff000", True), ("0-0", False)):
+        command = f"{program} 4 token {ranges}"
+        said = sh(dump_state._until("ready", command, pipe) + f"; kill $!; rm {pipe}")
+        assert said.endswith("ready\n"), said
+        assert bool(dump_state.parse_canaries(said)[0]) == good
+    assert guest.on_host[-1].startswith("gcc ")
+    assert sh(f"{program} 4 token 2>&1") == "canary: usage: canary MIB TOKEN START-END...\n"
 
 
 @pytest.mark.parametrize(
@@ -392,11 +429,25 @@ def test_a_guest_that_says_nonsense_has_no_canaries() -> None:
     assert dump_state.parse_canaries("Traceback (most recent\n  File x:1\nready\n") == {}
 
 
-def test_the_rule_matches_memory_that_goes_online_or_offline() -> None:
-    matching: Callable[[bytes], str] = runpy.run_path(str(GUEST / "kdump-rule.py"))["matching"]
+MATCHES = """
+int main(void)
+{
+	static char message[4096];
+
+	return !matches(message, fread(message, 1, sizeof(message) - 1, stdin));
+}
+"""
+
+
+def test_the_rule_matches_memory_that_goes_online_or_offline(tmp_path: Path) -> None:
+    program = compiled(tmp_path, "kdump-rule.c", MATCHES)
+
+    def matching(event: bytes) -> str:
+        return process.run([program], deadline=10.0, stdin=event, check=False).text
+
     event = b"online@/devices/system/memory/memory32\0ACTION=online\0" \
         b"DEVPATH=/devices/system/memory/memory32\0SUBSYSTEM=memory\0SEQNUM=9\0"
-    assert matching(event) == "online /devices/system/memory/memory32"
+    assert matching(event) == "event online /devices/system/memory/memory32\n"
     assert matching(event.replace(b"ACTION=online", b"ACTION=offline"))
     assert not matching(event.replace(b"ACTION=online", b"ACTION=add"))
     assert not matching(event.replace(b"SUBSYSTEM=memory", b"SUBSYSTEM=cpu"))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -54,6 +54,11 @@ def seeds(path: str, universe: Universe) -> Seeds:
         for item in universe.items(key):
             if item.rows & rows:
                 _changed_item(path, key, item, rows, universe, result, new=key == new)
+    was, now = (_tags(side, universe.items(key)) for key, side in zip((old, new), sides,
+                                                                      strict=True))
+    result.names |= {tag for tags, rows in zip((was, now), changed, strict=True)
+                     for tag, first in tags.items() if first.rows & rows
+                     and not (tag in was and was[tag].plain and tag in now and now[tag].plain)}
     shifted = {row for row, counterpart in moved.items()
                if not _same_place(sides[1].lines[row], sides[0].lines[counterpart])}
     for item in universe.items(new):
@@ -127,15 +132,53 @@ def _changed_item(path: str, key: str, item: Item, rows: set[int], universe: Uni
     if "_Pragma" in reach or "__pragma" in reach:
         raise Undecided(f"{where}: a pragma")
     result.names |= item.names
-    first = min(item.rows)
-    earlier = {w for line in source.lines[:first] for w in IDENTIFIER.findall(line.text)}
-    words = item.words
-    # "struct x" seen for the first time declares x (C11 6.7.2.3p8).
-    result.names |= {after for word, after in pairwise(words)
-                     if word in TAGS and after not in earlier and IDENTIFIER.fullmatch(after)
-                     and after not in KEYWORDS}
     result.used |= reach
     result.declares = result.declares or new
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """Where a header mentions a tag first. ``plain``: at file scope, and in any case."""
+
+    rows: frozenset[int]
+    plain: bool
+
+
+def _tags(source: Source, items: Sequence[Item]) -> dict[str, _First]:
+    """The tags that the header declares by mentioning them first (C11 6.7.2.3p8).
+
+    A tag that is plain on both sides is declared at file scope before anything else mentions it,
+    in the header and in what reads it: nothing can tell the sides apart by it.
+    """
+    found: dict[str, _First] = {}
+    earlier: set[str] = set()
+    row = 0
+    for item in sorted(items, key=lambda item: min(item.rows)):
+        first, last = min(item.rows), max(item.rows)
+        for line in source.lines[row:first]:
+            earlier.update(IDENTIFIER.findall(line.text))
+        row = max(row, first)
+        sure = all(g.known or g.last < first or g.first > last for g in source.groups)
+        for tag, outermost in _mentions(item.words):
+            if tag not in earlier:
+                found.setdefault(tag, _First(item.rows, sure and outermost))
+    return found
+
+
+def _mentions(words: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """The tags that a declaration mentions, and whether they would have file scope.
+
+    In parameters and in the body of a function they have a scope of their own. What has a
+    parenthesis before its first brace may be a function.
+    """
+    depth = 0
+    called = body = False
+    for word, after in pairwise(words):
+        depth += (word == "(") - (word == ")")
+        called = called or word == "("
+        body = body or (word == "{" and called)
+        if word in TAGS and after not in KEYWORDS and IDENTIFIER.fullmatch(after):
+            yield after, depth == 0 and not body
 
 
 def _shifted_item(path: str, item: Item, universe: Universe, result: Seeds) -> None:

@@ -18,6 +18,8 @@ from kvtools.headers import Spared, reuse
 from kvtools.headers.commands import compile_words, is_kernel_c, products
 from kvtools.headers.compiler import check_alone, in_place_of, remake
 from kvtools.headers.decide import Decision, decide
+from kvtools.headers.seeds import seeds
+from kvtools.headers.universe import Universe
 
 COMMON = """\
 #ifndef COMMON_H
@@ -175,6 +177,30 @@ def test_an_edit(project: Project, name: str) -> None:
     # Near misses: what has to do with none of it is kept.
     assert "nothing" not in removed
     assert removed - wanted <= {"own", "getter", "made"}, decision.reasons
+
+
+FIRST = "struct first { int a; struct tagged *t; };\n"
+UNSURE = "struct first {\nint a;\n#ifdef UNKNOWN\nint b;\n#endif\nstruct tagged *t;\n};\n"
+LATER = "struct tagged; struct first { int a; };\n"
+
+
+@pytest.mark.parametrize(("old", "new", "names"), [
+    # The member's struct is declared at file scope by both sides: nobody sees that edit.
+    (FIRST, FIRST.replace("int a;", "int a; int b;"), {"first"}),
+    (FIRST, "struct other { int b; };\n" + FIRST, {"other"}),
+    (LATER, "struct first { int a; struct tagged *t; };\n", {"first", "tagged"}),
+    # One side does not declare it, only in a list of parameters, in a body, or not always.
+    (FIRST, "struct first { int a; void *t; };\n", {"first", "tagged"}),
+    (FIRST, "struct first { int a; int (*t)(struct tagged *); };\n", {"first", "tagged"}),
+    (FIRST, "extern int f(struct tagged *);\n" + FIRST, {"f", "tagged"}),
+    (FIRST, "static inline void f(void) { struct tagged *t; }\n" + FIRST, {"f", "tagged"}),
+    (UNSURE, UNSURE.replace("int a", "long a"), {"first", "tagged"}),
+])
+def test_the_tags_that_a_header_declares_by_the_way(old: str, new: str, names: set[str]) -> None:
+    guarded = [f"#ifndef T_H\n#define T_H\n{text}#endif\n" for text in (old, new)]
+    universe = Universe([], {}, {"t.h": guarded[0]})
+    universe.texts["t.h"] = guarded[1]
+    assert seeds("t.h", universe).names == names
 
 
 @pytest.mark.parametrize(("old", "new", "why"), [

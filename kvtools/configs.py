@@ -19,6 +19,7 @@ FALLBACK = "guest"
 
 _DIRECTORY = Path("kbuild/configs")
 _KEYS = {"description": str, "arch": str, "target": str, "fragments": list}
+_MEMORY = "extra_memory"
 _WHOLE = re.compile(r"#\s*\n# Automatically generated file; DO NOT EDIT\.")
 _LOAD_ONLY = "olddefconfig"
 
@@ -70,13 +71,23 @@ def _from_toml(path: Path, root: Path) -> Config:
     _validate(path, data)
     places = (path.parent, root / _DIRECTORY)
     files = [_fragment(path, name, places) for name in data["fragments"]]
-    return _config(path.stem, data["arch"], data["target"], files)
+    config = _config(path.stem, data["arch"], data["target"], files)
+    return replace(config, extra_memory=_mebibytes(path, data.get(_MEMORY, "0M")))
+
+
+def _mebibytes(path: Path, value: object) -> int:
+    """Bytes of a size such as ``512M``."""
+    match = re.fullmatch(r"(\d+)M", value) if isinstance(value, str) else None
+    if not match:
+        raise ConfigError(f"{path}: {_MEMORY} = {value!r} is no size", fix='write it as "512M"')
+    return int(match[1]) << 20
 
 
 def _validate(path: Path, data: dict[str, Any]) -> None:
     for key in data:
-        if key not in _KEYS:
-            raise ConfigError(f"{path}: unknown key {key!r}", fix=f"known: {', '.join(_KEYS)}")
+        if key not in (*_KEYS, _MEMORY):
+            raise ConfigError(f"{path}: unknown key {key!r}",
+                              fix=f"known: {', '.join((*_KEYS, _MEMORY))}")
     for key, kind in _KEYS.items():
         if not isinstance(data.get(key), kind):
             raise ConfigError(f"{path}: {key} is missing or no {kind.__name__}")

@@ -203,7 +203,8 @@ class Config:
     ``text`` is the concatenation of the fragments, ``requested`` what has to
     survive (symbol to value as in .config, ``n`` for "is not set"), ``optional``
     the symbols that may be missing with the reason given beside them.
-    ``extra_warnings`` is what make gets as ``W=``, empty for none.
+    ``extra_warnings`` is what make gets as ``W=``, empty for none. ``extra_memory``: bytes that
+    a guest of it has more than others.
     """
 
     name: str
@@ -214,6 +215,7 @@ class Config:
     optional: Mapping[str, str]
     digest: str
     extra_warnings: str = ""
+    extra_memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)

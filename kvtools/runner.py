@@ -394,6 +394,7 @@ class _Run:
             out=out,
             deadline=None,
             keep=self.request.keep,
+            extra_memory=self.request.configs[cell.config].extra_memory,
         )
 
     def _guest(

@@ -9,7 +9,7 @@ in a short directory of ours, the run directory (:class:`Places`).
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kvtools import process
@@ -70,6 +70,14 @@ class Machine:
     share: bool = False
     vmcoreinfo: bool = False
     kernel_args: tuple[str, ...] = ()
+
+    def with_more(self, memory: int) -> Machine:
+        """The machine with so many bytes of boot memory more, on its first node."""
+        nodes = self.nodes
+        if nodes:
+            nodes = (replace(nodes[0], memory=nodes[0].memory + memory), *nodes[1:])
+        maxmem = self.maxmem + memory if self.maxmem else 0
+        return replace(self, memory=self.memory + memory, maxmem=maxmem, nodes=nodes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,8 +134,9 @@ def skipped(step: Step, scenario: str, reason: str) -> Outcome:
 def _drive(scenario: Scenario, request: GuestRequest, tick: Tick, found: _Findings) -> None:
     deadline = request.deadline or scenario.deadline
     source = Source(request.repo, request.commit)
+    machine = scenario.machine.with_more(request.extra_memory)
     guest = Guest(
-        scenario.machine, request.image, request.accel, request.out, source, deadline=deadline
+        machine, request.image, request.accel, request.out, source, deadline=deadline
     )
     tick(0, 0, "booting")
     try:

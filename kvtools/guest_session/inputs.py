@@ -44,7 +44,7 @@ def inputs_of(scenario: Keyed, request: GuestRequest) -> Json:
     return {
         "scenario": scenario.name,
         "version": scenario.version,
-        "machine": asdict(scenario.machine),
+        "machine": asdict(scenario.machine.with_more(request.extra_memory)),
         "accel": request.accel,
         "guest": digest(AGENT.parent),
         "code": code_digest(*CODE),

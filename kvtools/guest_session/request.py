@@ -15,7 +15,8 @@ class GuestRequest:
     ``repo`` and ``commit`` the tree it was built of.
 
     ``accel`` is ``kvm`` or ``tcg``; ``deadline`` overrides the scenario's (seconds under KVM).
-    ``keep``: dump files stay although all is well.
+    ``keep``: dump files stay although all is well. ``extra_memory``: bytes on top of what the
+    scenario's machine has.
     """
 
     step: Step
@@ -27,3 +28,4 @@ class GuestRequest:
     out: Path
     deadline: float | None = None
     keep: bool = False
+    extra_memory: int = 0

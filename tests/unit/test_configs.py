@@ -66,6 +66,13 @@ def test_the_digest_is_over_what_the_kernel_sees(root: Path) -> None:
         assert configs.load("mine", root).digest != plain.digest
 
 
+def test_a_kernel_that_takes_more_memory(root: Path) -> None:
+    write(root, GOOD + 'extra_memory = "512M"\n')
+    mine, plain = configs.load("mine", root), configs.load("guest", root)
+    assert (mine.extra_memory, plain.extra_memory) == (512 << 20, 0)
+    assert mine.digest == plain.digest  # the same kernel; the guest is another one
+
+
 @pytest.mark.parametrize(("text", "said"), [
     ("target = ", "mine.toml"),
     (GOOD + "colour = 'red'\n", "unknown key 'colour'"),
@@ -74,6 +81,8 @@ def test_the_digest_is_over_what_the_kernel_sees(root: Path) -> None:
     (GOOD.replace('["a"]', "[1]"), "fragments has to be a list of names"),
     (GOOD.replace('["a"]', '["nope"]'), "no fragment nope.config"),
     (GOOD.replace("tinyconfig", "bzImage; rm"), "no config target"),
+    (GOOD + "extra_memory = 512\n", "extra_memory = 512 is no size"),
+    (GOOD + "extra_memory = '1G'\n", "extra_memory = '1G' is no size"),
 ])
 def test_a_wrong_toml_names_what_and_where(root: Path, text: str, said: str) -> None:
     path = write(root, text)

@@ -59,6 +59,15 @@ def test_nodes() -> None:
     )  # fmt: skip
 
 
+def test_more_memory_is_on_the_first_node() -> None:
+    more = Machine(memory=MIB, maxmem=4 * MIB, nodes=(Node(MIB, "0"), Node(0))).with_more(MIB)
+    assert (more.memory, more.maxmem, [node.memory for node in more.nodes]) == (
+        2 * MIB, 5 * MIB, [2 * MIB, 0])
+    plain = Machine(memory=MIB).with_more(MIB)
+    assert (plain.memory, plain.maxmem, plain.nodes) == (2 * MIB, 0, ())
+    assert plain.with_more(0) == plain
+
+
 def test_virtio_mem() -> None:
     device = VirtioMem("vmem3", size=1 << 30, block_size=4 * MIB, requested=8 * MIB, node=1)
     assert vng.virtio_mem_args((device,)) == (

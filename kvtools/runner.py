@@ -17,7 +17,7 @@ from pathlib import Path
 from kvtools import bases, checklane, git, make, pending, verdict
 from kvtools.checks.request import Built
 from kvtools.errors import KvtoolsError, MachineError
-from kvtools.events import Emit, Notice, StepEnded, Tick, no_tick
+from kvtools.events import Emit, Notice, Progress, StepEnded, Tick, no_tick
 from kvtools.model import Config, Outcome, Status, Step
 from kvtools.plan import APPLY, GUEST_STEPS, Cell
 from kvtools.quarantine.choice import Steps as Steps
@@ -324,6 +324,11 @@ class _Run:
         if found and not (self.request.keep and guest.lacks_dumps(found)):
             self._by_key[outcome_key] = (row, self._finish(row, cell, found))
             return
+        unable = self.steps.cannot(self._guest_request(cell, tree, built, Path()))
+        if unable is not None:  # it would only wait behind guests for this answer
+            outcome = self._work.perform(row, cell, outcome_key, lambda out, tick: unable)
+            self._by_key[outcome_key] = (row, self._finish(row, cell, outcome))
+            return
         future = self._once_booted(row, cell, tree, built, outcome_key)
         self._by_key[outcome_key] = (row, future)
         self._judge_when_done(row, cell, future)
@@ -420,11 +425,17 @@ class _Run:
         self._judged[row, cell] = judged
         needed = [raw]
         if row and (0, cell) in self._raw:
-            needed.append(self._raw[0, cell])
+            base = self._raw[0, cell]
+            needed.append(base)
+            pending.after([raw], lambda: self._say_if_waiting(row, cell, base))
         pending.after(
             needed,
             lambda: pending.settle(judged, lambda: self._conclude(row, cell, raw.result())),
         )
+
+    def _say_if_waiting(self, row: int, cell: Cell, base: Future[Outcome]) -> None:
+        if not base.done():
+            self.emit(Progress(row, str(cell), 0, 0, "has ended, waits for the base"))
 
     def _conclude(self, row: int, cell: Cell, outcome: Outcome) -> Outcome:
         base = None

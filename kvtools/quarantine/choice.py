@@ -24,6 +24,7 @@ class Steps:
     before: Callable[[CheckRequest], Side] = check.before
     check: Callable[[CheckRequest, Tick], Outcome] = check.run
     build: Callable[[build.BuildRequest, Tick], Outcome] = build.run
+    cannot: Callable[[guest.GuestRequest], Outcome | None] = guest.cannot
     guest: Callable[[guest.GuestRequest, Tick], Outcome] = guest.run
 
 
@@ -33,4 +34,9 @@ def steps_of(request: RunRequest) -> Steps:
         return Steps()
     confined = Quarantine(limits.default_limits())
     return Steps(apply=confined.apply, before=confined.before, check=confined.check,
-                 build=confined.build, guest=confined.guest)
+                 build=confined.build, guest=confined.guest, cannot=_unknown)
+
+
+def _unknown(request: guest.GuestRequest) -> Outcome | None:
+    """What a build of strangers left is only read by the confined step."""
+    return None

@@ -14,7 +14,7 @@ from kvtools.guest_session import DROPPED, GuestRequest, inputs_of, run_cell, sk
 from kvtools.model import Config, Json, Outcome, Owner, Status
 from kvtools.store import key
 
-__all__ = ["GuestRequest", "inputs", "lacks_dumps", "outcome_key", "run"]
+__all__ = ["GuestRequest", "cannot", "inputs", "lacks_dumps", "outcome_key", "run"]
 
 SLOW = frozenset((Kind.HUNG_TASK, Kind.LOCKUP, Kind.RCU_STALL))
 SILENT = frozenset(("guest:hang", "guest:no-boot", "guest:crash-hang"))
@@ -47,14 +47,10 @@ def run(request: GuestRequest, tick: Tick = no_tick) -> Outcome:
     A guest that only ran out of time is run once more: it may have been the machine. If it
     passes then, that is a WARN which keeps the first log in ``first-try/``.
     """
+    unable = cannot(request)
+    if unable is not None:
+        return unable
     scenario = scenarios.get(request.scenario)
-    final = kconfig.parse((request.image / "config").read_text("utf-8", "replace"))
-    reason = scenarios.missing(scenario, final)
-    if reason is not None:
-        return skipped(request.step, scenario.name, reason)
-    reason = scenarios.absent(scenario)
-    if reason is not None:
-        return replace(skipped(request.step, scenario.name, reason), owner=Owner.USER)
     outcome = run_cell(scenario, request, tick)
     if not _too_slow(outcome):
         return outcome
@@ -69,6 +65,19 @@ def run(request: GuestRequest, tick: Tick = no_tick) -> Outcome:
         evidence=outcome.evidence,
         details={**again.details, FIRST: outcome.summary},
     )
+
+
+def cannot(request: GuestRequest) -> Outcome | None:
+    """The SKIP of a scenario that this kernel or this machine cannot run; needs no guest."""
+    scenario = scenarios.get(request.scenario)
+    final = kconfig.parse((request.image / "config").read_text("utf-8", "replace"))
+    reason = scenarios.missing(scenario, final)
+    if reason is not None:
+        return skipped(request.step, scenario.name, reason)
+    reason = scenarios.absent(scenario)
+    if reason is not None:
+        return replace(skipped(request.step, scenario.name, reason), owner=Owner.USER)
+    return None
 
 
 def lacks_dumps(outcome: Outcome) -> bool:

@@ -17,7 +17,7 @@ import pytest
 from kvtools import bases, git, plan, runner, verdict
 from kvtools.accel import Accel
 from kvtools.errors import GuestLost, Interrupted, MachineError
-from kvtools.events import Event, StepEnded, StepStarted
+from kvtools.events import Event, Progress, StepEnded, StepStarted
 from kvtools.model import (
     Base,
     Config,
@@ -82,7 +82,12 @@ class Kernel:
 
     @property
     def steps(self) -> runner.Steps:
-        return runner.Steps(build=self.build, guest=self.guest)
+        return runner.Steps(build=self.build, guest=self.guest, cannot=self.cannot)
+
+    def cannot(self, request: Any) -> Outcome | None:
+        """SKIPs that need no guest: ``answers["cannot", value of the file]``."""
+        given = self.answers.get(("cannot", (request.image / "bzImage").read_text()))
+        return given if isinstance(given, Outcome) else None
 
 
 @pytest.fixture
@@ -370,7 +375,7 @@ def test_guests_run_while_the_next_patch_is_built(walk: Any, kernel: Kernel) -> 
             slow.set()
         return outcome
 
-    steps = runner.Steps(build=build, guest=guest)
+    steps = runner.Steps(build=build, guest=guest, cannot=kernel.cannot)
     kernel_steps, Kernel.steps = Kernel.steps, steps  # type: ignore[assignment]
     try:
         assert statuses(walk(series(ONE)))[1] == ["PASS"] * 3
@@ -406,6 +411,43 @@ def test_guests_of_one_kernel_run_at_once_after_it_has_booted(walk: Any, kernel:
     rows = walk(None, "a", "b", workers=2)
     assert statuses(rows)[0] == ["PASS"] * 4
     assert order[0] == "boot"
+
+
+def test_a_skip_that_needs_no_guest_does_not_wait_behind_guests(
+    walk: Any, kernel: Kernel
+) -> None:
+    """One slot, and the base's cells would come last in it: the patch's are judged before."""
+    kernel.answers["cannot", "zero"] = Outcome(Step.SELFTEST, "", SKIP, 0, "no driver")
+    events: list[Event] = []
+    rows = walk(series(ONE), "vmem.probe", "vmem.resize", events=events)
+    assert [step for step, value in kernel.calls if value == "zero"] == ["build"]
+    assert rows[0]["selftest:vmem.probe"].summary == "no driver"
+    assert rows[1]["selftest:vmem.probe"].status is PASS
+    assert not [e for e in events if isinstance(e, Progress) and "waits" in e.what]
+
+
+def test_a_cell_that_waits_for_the_base_says_so(walk: Any, kernel: Kernel) -> None:
+    patch_ended = threading.Event()
+
+    def slow(request: Any, tick: object) -> Outcome:
+        value = (request.image / "bzImage").read_text()
+        if request.scenario == "vmem.probe" and value == "zero":
+            assert patch_ended.wait(20)
+        return Outcome(request.step, "", PASS, 0.0, "fine")
+
+    events: list[Event] = []
+
+    class Watched(list[Event]):
+        def append(self, event: Event) -> None:
+            events.append(event)
+            if isinstance(event, Progress) and "waits for the base" in event.what:
+                patch_ended.set()
+
+    kernel.guest = slow  # type: ignore[method-assign]  # a guest whose end the test decides
+    rows = walk(series(ONE), "vmem.probe", workers=4, events=Watched())
+    assert rows[1]["selftest:vmem.probe"].status is PASS
+    waits = [e for e in events if isinstance(e, Progress) and "waits" in e.what]
+    assert [(e.patch, e.cell) for e in waits] == [(1, "selftest:vmem.probe")]
 
 
 def test_no_guest_is_started_on_a_kernel_that_did_not_boot(walk: Any, kernel: Kernel) -> None:

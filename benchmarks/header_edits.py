@@ -37,6 +37,8 @@ from kvtools.headers.decide import Decision, decide
 from kvtools.model import Status
 from kvtools.steps import build
 
+BREAKS = "does not compile"
+
 Edit = Callable[[list[str], random.Random], "list[str] | None"]
 """Lines of a header to edited lines; None where it has no place for such an edit."""
 
@@ -194,13 +196,15 @@ EDITS: dict[str, Edit] = {
 
 @dataclass
 class Result:
-    """``wrong`` are kept objects that came out different: there must be none."""
+    """``wrong`` are kept objects that came out different: there must be none. ``breaking``: edits
+    with which kept units do not compile, nor one of those that are made: the build fails."""
 
     edits: int = 0
     decided: int = 0
     dependents: int = 0
     kept: int = 0
     compiled: int = 0
+    breaking: int = 0
     seconds: float = 0.0
     deciding: float = 0.0
     wrong: list[dict[str, str]] = field(default_factory=list)
@@ -214,7 +218,8 @@ class Bench:
     def __init__(self, source: Path, objects: Path, jobs: int, seed: int) -> None:
         self.source, self.objects, self.jobs = source, objects, jobs
         self.rng = random.Random(seed)
-        self.made = products(objects)
+        # An object of a patch that is not applied now may still lie there.
+        self.made = tuple(p for p in products(objects) if Path(p.source).is_file())
         self.by_target = {p.target: p for p in self.made}
         text = (objects / "include/generated/autoconf.h").read_text()
         self.symbols = parse_autoconf(text)
@@ -260,8 +265,14 @@ class Bench:
         try:
             now = remake(product, self.objects, make.FIXED_ENV)
         except ToolFailed as error:
-            return f"does not compile: {error}"
+            return f"{BREAKS}: {error}"
         return "" if now == (self.objects / product.target).read_bytes() else "comes out different"
+
+    def breaks(self, decision: Decision) -> bool:
+        """Whether a unit that would be made does not compile: then the build fails in any case."""
+        targets = sorted(decision.rebuild & self.by_target.keys(),
+                         key=lambda t: decision.reasons[t].startswith("no plain"))
+        return any(self.wrong(self.by_target[t]).startswith(BREAKS) for t in targets)
 
     def run(self, edits: int, count: int, say: Callable[[str], None]) -> Result:
         result = Result()
@@ -294,6 +305,9 @@ class Bench:
         with ThreadPoolExecutor(self.jobs) as pool:
             said = list(pool.map(self.wrong, chosen))
         wrong = [(p.target, why) for p, why in zip(chosen, said, strict=True) if why]
+        if wrong and all(why.startswith(BREAKS) for _, why in wrong) and self.breaks(decision):
+            result.breaking += 1
+            wrong = []
         result.edits += 1
         result.deciding += took
         result.decided += bool(decision.decided)
@@ -351,7 +365,8 @@ def main() -> int:
     print(f"seed {arguments.seed}: {result.edits} edits, {result.decided} decided, "
           f"{result.kept} of {result.dependents} dependents kept "
           f"({result.kept / max(result.dependents, 1):.0%}), {result.compiled} of them compiled, "
-          f"wrong reuse {len(result.wrong)}; {result.seconds:.0f} s, "
+          f"{result.breaking} builds broken either way, wrong reuse {len(result.wrong)}; "
+          f"{result.seconds:.0f} s, "
           f"{result.deciding / max(result.edits, 1):.1f} s to decide")
     for kind, counts in result.by_kind.items():
         print(f"  {kind:32} {counts['edits']:3} edits, kept {counts['kept']:6} "

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -14,11 +15,13 @@ from kvtools.headers.universe import Universe, now_of
 @dataclass(frozen=True, slots=True)
 class Reached:
     """``names`` whose meaning may have changed, headers whose every reader may see it
-    (``roots``), and macros that stood for declarations on the way (``calls``)."""
+    (``roots``), macros that stood for declarations on the way (``calls``), and headers with a
+    declaration that mentions one of ``names`` (``carriers``): it has to compile still."""
 
     names: frozenset[str]
     roots: frozenset[str]
     calls: frozenset[str]
+    carriers: frozenset[str] = frozenset()
 
 
 def close(names: AbstractSet[str], universe: Universe, limit: int,
@@ -31,6 +34,7 @@ def close(names: AbstractSet[str], universe: Universe, limit: int,
     known: set[str] = set()
     roots: set[str] = set()
     calls: set[str] = set()
+    carriers: set[str] = set()
     todo = set(names)
     while todo and len(known) <= limit:
         known |= todo
@@ -38,16 +42,42 @@ def close(names: AbstractSet[str], universe: Universe, limit: int,
         for path in universe.headers:
             if now_of(path) not in roots and (
                     path in also or universe.identifiers[path] & todo):
-                more, root = _carried(path, known, universe, calls)
+                more, root = _carried(path, known, universe, calls, carriers)
                 found |= more
                 if root:
                     roots.add(now_of(path))
         todo = found - known
-    return Reached(frozenset(known | todo), frozenset(roots), frozenset(calls))
+    return Reached(frozenset(known | todo), frozenset(roots), frozenset(calls),
+                   frozenset(carriers))
 
 
-def _carried(path: str, names: AbstractSet[str], universe: Universe,
-             calls: set[str]) -> tuple[set[str], bool]:
+def lost(names: AbstractSet[str], edited: Iterable[str], universe: Universe) -> str:
+    """Why headers may not compile without ``names``, "" if they do.
+
+    What another of the ``edited`` headers has now has only moved. A macro that mentions a name
+    which is gone is harmless until somebody uses it.
+    """
+    moved = {name for path in edited for item in universe.items(path) for name in item.names}
+    moved |= {name for path in edited for name in universe.defined_in(path)}
+    gone = set(names - moved)
+    todo = set(gone)
+    headers = [path for path in universe.headers if now_of(path) == path]
+    while todo:
+        more = {macro for path in headers if universe.identifiers[path] & todo
+                for macro, bodies in universe.defined_in(path).items()
+                if any(todo & set(body.body) for body in bodies)}
+        todo = more - gone
+        gone |= todo
+    for path in headers:
+        if universe.identifiers[path] & gone:
+            for item in universe.items(path):
+                if item.mentions() & gone:
+                    return f"{min(item.mentions() & gone)} is gone, and {path} needs it"
+    return ""
+
+
+def _carried(path: str, names: AbstractSet[str], universe: Universe, calls: set[str],
+             carriers: set[str]) -> tuple[set[str], bool]:
     """The names that ``path`` makes out of ``names``, and whether it does so uncertainly."""
     source = universe.source(path)
     if not source.balanced or not universe.guarded(path):
@@ -74,6 +104,7 @@ def _carried(path: str, names: AbstractSet[str], universe: Universe,
                 return found, True
             found |= item.names
             calls |= item.raw
+            carriers.add(now_of(path))
     return found, False
 
 

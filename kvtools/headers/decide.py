@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from kvtools.cpp.lines import IDENTIFIER
-from kvtools.headers.closure import Reached, close
+from kvtools.headers.closure import Reached, close, lost
 from kvtools.headers.commands import Product, compile_words, defines, is_kernel_c
 from kvtools.headers.pastes import Pastes, Tired
 from kvtools.headers.seeds import LINES, Seeds, Undecided, seeds
@@ -51,6 +51,8 @@ def decide(edits: Mapping[str, str], products: Sequence[Product], symbols: Mappi
     universe = Universe({d for p in units for d in p.deps} | set(edits), symbols, edits)
     found, left = _seeds(edits, universe)
     left |= _alone(found, units, words, universe, check)
+    gone = lost(frozenset().union(*(one.gone for one in found.values())), edits, universe)
+    left |= {path: f"{path}: {gone}" for path in found if gone}
     found = {path: one for path, one in found.items() if path not in left}
     names = frozenset(n for one in found.values() for n in one.names)
     try:
@@ -76,6 +78,8 @@ def decide(edits: Mapping[str, str], products: Sequence[Product], symbols: Mappi
                    or _redefines(product, words[product.target], found, reached, universe))
             if why:
                 reasons[product.target] = why
+    carriers = reached.carriers - decided  # those have been compiled alone
+    reasons |= _witnesses(carriers, mine, standard, words, reasons.keys())
     spare = frozenset(p.target for p in mine) - reasons.keys()
     # What also depends on a header that make decides about is made again whatever is said here.
     spare -= {p.target for p in mine if not left.keys().isdisjoint(p.deps)}
@@ -96,9 +100,9 @@ def _seeds(edits: Mapping[str, str], universe: Universe) -> tuple[dict[str, Seed
 
 def _alone(found: Mapping[str, Seeds], units: Sequence[Product],
            words: Mapping[str, Sequence[str]], universe: Universe, check: Check) -> dict[str, str]:
-    """New declarations must compile wherever their header may be read first."""
+    """What a header has now must compile wherever it may be read first."""
     left: dict[str, str] = {}
-    for path in sorted(p for p, one in found.items() if one.declares):
+    for path in sorted(p for p, one in found.items() if one.declares or one.names):
         readers = [u for u in units if path in u.deps]
         if not readers:
             continue
@@ -107,6 +111,23 @@ def _alone(found: Mapping[str, Seeds], units: Sequence[Product],
         if why:
             left[path] = why
     return left
+
+
+def _witnesses(carriers: AbstractSet[str], mine: Sequence[Product], standard: AbstractSet[str],
+               words: Mapping[str, Sequence[str]],
+               rebuilt: AbstractSet[str]) -> dict[str, str]:
+    """A unit for each carrier that none of the rebuilt ones reads: a declaration that does not
+    compile any more has to break a build here too, whether a unit uses it or not."""
+    missing = carriers - {path for p in mine if p.target in rebuilt and p.target in standard
+                          for path in p.deps}
+    found: dict[str, str] = {}
+    for unit in sorted((p for p in mine if p.target in standard),
+                       key=lambda p: (len(defines(words[p.target])), p.target)):
+        hit = missing & set(unit.deps)
+        if hit:
+            found[unit.target] = f"to see that {min(hit)} compiles"
+            missing -= hit
+    return found
 
 
 def _foreign(found: Mapping[str, Seeds], universe: Universe) -> frozenset[str]:
@@ -169,7 +190,8 @@ def _reach(found: Mapping[str, Seeds], names: AbstractSet[str],
             makers |= pastes.readers(name)
         asked |= reached.names
         again = close(reached.names, universe, MANY, makers & universe.headers)
-        reached = Reached(again.names, again.roots | reached.roots, again.calls | reached.calls)
+        reached = Reached(again.names, again.roots | reached.roots, again.calls | reached.calls,
+                          again.carriers | reached.carriers)
         if len(reached.names) > MANY:
             return None, frozenset()
         if reached.names <= asked:

@@ -34,7 +34,7 @@ Place = tuple[str, int]
 """A parameter: the name of its macro and its number."""
 
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds of processor time for all questions together."""
 
 
@@ -246,6 +246,8 @@ class Pastes:
         wanted = self._macros.keys()
         macros = {name for names in self._ends.values() for name in names}
         for path in self._universe.texts:
+            if time.process_time() > self._until:
+                raise Tired
             text = self._text(path)
             for match in _CALL.finditer(text):
                 if match[1] not in wanted:

@@ -28,7 +28,7 @@ class Seeds:
 
     ``used`` are the identifiers that what changed may expand, ``moved`` those of what stands
     at another line now. ``declares``: there is new text that a compiler has to accept.
-    ``unchanged`` is the text that stayed.
+    ``unchanged`` is the text that stayed. ``gone`` are the names that the header no longer has.
     """
 
     names: set[str] = field(default_factory=set)
@@ -36,6 +36,7 @@ class Seeds:
     moved: set[str] = field(default_factory=set)
     declares: bool = False
     unchanged: str = ""
+    gone: frozenset[str] = frozenset()
 
 
 def seeds(path: str, universe: Universe) -> Seeds:
@@ -54,11 +55,16 @@ def seeds(path: str, universe: Universe) -> Seeds:
         for item in universe.items(key):
             if item.rows & rows:
                 _changed_item(path, key, item, rows, universe, result, new=key == new)
+        if key == old:
+            result.gone = frozenset(result.names)
     was, now = (_tags(side, universe.items(key)) for key, side in zip((old, new), sides,
                                                                       strict=True))
     result.names |= {tag for tags, rows in zip((was, now), changed, strict=True)
                      for tag, first in tags.items() if first.rows & rows
                      and not (tag in was and was[tag].plain and tag in now and now[tag].plain)}
+    result.gone |= was.keys() & result.names
+    result.gone -= now.keys() | universe.defined_in(new).keys()
+    result.gone -= {name for item in universe.items(new) for name in item.names}
     shifted = {row for row, counterpart in moved.items()
                if not _same_place(sides[1].lines[row], sides[0].lines[counterpart])}
     for item in universe.items(new):

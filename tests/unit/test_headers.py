@@ -70,6 +70,7 @@ USER = """\
 #define USER_MODE (MODE + 1)
 static inline int through(int a) { return caller(a); }
 static inline int size(struct outer *o) { return sizeof(*o); }
+static inline int unused(struct other *o) { return o->c; }
 #endif
 """
 UNITS = {
@@ -158,7 +159,8 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
                        set()),
     "a struct, by value in another": ("struct inner { int a; }", "struct inner { long a; }",
                                       {"size"}),
-    "a struct that nothing uses": ("struct other { int c; }", "struct other { long c; }", set()),
+    "a struct that no unit uses": ("struct other { int c; }", "struct other { long c; }",
+                                   {"mode"}),  # one that reads user.h, which has to compile
     "an enum": ("FIRST, SECOND", "FIRST, MIDDLE, SECOND", {"enum"}),
     "the condition": ("#ifdef CONFIG_ON", "#ifndef CONFIG_ON", {"on"}),
     "what a macro call makes": ("GETTER(one)", "GETTER(one) GETTER(two)", set()),
@@ -212,6 +214,9 @@ def test_the_tags_that_a_header_declares_by_the_way(old: str, new: str, names: s
     ("extern int outside(int);", "extern int outside(struct {", "no plain declaration"),
     ("extern int outside(int);", "extern unknown_t outside(int);", "does not compile"),
     ("return a + 1;", "return a + unknown;", "does not compile"),
+    ("#define MODE 4\n", "", "MODE is gone"),  # caller() needs it, user.h does
+    ("struct outer { struct inner in; int b; };\n", "", "user.h needs it"),
+    ("#define VALUE_one 1\n", "", "does not compile"),  # a paste makes the name
 ])
 def test_what_cannot_be_decided_is_left_to_make(project: Project, old: str, new: str,
                                                 why: str) -> None:
@@ -219,6 +224,40 @@ def test_what_cannot_be_decided_is_left_to_make(project: Project, old: str, new:
     assert not decision.decided
     assert not decision.spare
     assert why in next(iter(decision.left.values()))
+
+
+def test_a_header_that_does_not_compile_any_more_breaks_the_build(tmp_path: Path) -> None:
+    """No unit uses its function, and no unit mentions the struct whose member is gone."""
+    project = Project(tmp_path)
+    project.common.write_text(COMMON.replace("{ int c; }", "{ int d; }"))
+    decision = project.decide(project.common, COMMON)
+    reading = {name for name, text in UNITS.items() if "user.h" in text}
+    assert {t.removesuffix(".o") for t in decision.rebuild} & reading == {"mode"}
+    assert decision.reasons["mode.o"].startswith("to see that ")
+
+
+def test_a_declaration_that_moves_to_another_header_is_not_gone(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    moving = "struct other { int c; };\n"
+    user = project.source / "user.h"
+    project.common.write_text(COMMON.replace(moving, ""))
+    user.write_text(USER.replace('#include "common.h"\n', f'#include "common.h"\n{moving}'))
+    check = partial(check_alone, objects=project.objects, env={}, jobs=2)
+    decision = decide({str(project.common): COMMON, str(user): USER}, products(project.objects),
+                      {"CONFIG_ON": "1"}, ("gcc",), check, frozenset())
+    assert decision.decided == {str(project.common), str(user)}, decision.left
+    assert "nothing.o" in decision.spare
+
+
+def test_a_macro_that_is_gone_and_was_only_used_by_macros(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    before = '#ifndef A\n#define A\n#define ONE 1\n#define TWO (ONE + 1)\n#endif\n'
+    header = project.source / "a.h"
+    header.write_text(before)
+    (project.source / "one.c").write_text('#include "a.h"\nint x;\n')
+    project.build("one")
+    header.write_text(before.replace("#define ONE 1\n", ""))
+    assert project.decide(header, before).spare == {"one.o"}  # nobody needs what does not compile
 
 
 def test_a_function_that_only_some_readers_can_compile(tmp_path: Path) -> None:

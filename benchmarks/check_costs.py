@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What each check costs, from the report of a run that took nothing from the store::
 
-    ./kv test --only check --no-reuse --header-aware --json run.json
+    ./kv test --only check --no-reuse --json run.json
     .venv/bin/python benchmarks/check_costs.py run.json [MORE.json]
 
 Seconds are wall time of the outcome, both sides of a check that compares and the start of its

@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -374,7 +374,7 @@ def main() -> int:
     for why, number in result.left.most_common(12):
         print(f"  left to make {number:3}: {why}")
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(asdict(result), indent=1))
+        Path(arguments.json).write_text(json.dumps(vars(result), indent=1))
     return 1 if result.wrong else 0
 
 

@@ -159,7 +159,7 @@ def _with_kvtools(job: Job, arguments: argparse.Namespace) -> Way:
     for objects in (home / "cache").glob("bases/*/*/jobs/*/o"):
         shutil.rmtree(objects)
     _kvtools(job.work.parent, "test", str(series), "--only", "boot", "--no-reuse",
-             "--header-aware", "-j", str(job.jobs), "--json", str(out))
+             "-j", str(job.jobs), "--json", str(out))
     run = json.loads(out.read_text())
     boots = [o for row in run["patches"] for o in row["outcomes"]
              if o["step"] == "boot" and "subtest_of" not in o["details"]]

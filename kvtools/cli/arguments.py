@@ -209,14 +209,15 @@ def _test_options(command: argparse.ArgumentParser, whose: str = FROM_LIST) -> N
     command.add_argument(
         "--header-aware",
         action=argparse.BooleanOptionalAction,
-        default=False,
-        help="keep objects that cannot see the edit of a header that they read (docs/headers.md)",
+        default=True,
+        help="keep objects that cannot see the edit of a header that they read (default; "
+        "docs/headers.md)",
     )
     _trust_options(command, whose)
     command.add_argument(
         "--verify-build",
         action="store_true",
-        help="with --header-aware: build everything again after each such build and compare; "
+        help="build everything again after each build that kept objects, and compare; "
         "takes nothing from the store",
     )
     _format_options(command)

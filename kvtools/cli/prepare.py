@@ -115,8 +115,8 @@ def _verifies(arguments: Namespace) -> bool:
     """Whether builds are verified. Raises UserError where none keeps objects: nothing would be."""
     asked = bool(getattr(arguments, "verify_build", False))
     if asked and not arguments.header_aware:
-        raise UserError("--verify-build: without --header-aware there is nothing to verify",
-                        fix="add --header-aware")
+        raise UserError("--verify-build: with --no-header-aware there is nothing to verify",
+                        fix="leave one of the two out")
     return asked
 
 

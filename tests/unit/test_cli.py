@@ -63,7 +63,7 @@ def one_line(err: str) -> str:
         (["--tree", "/no/such/tree"], "/no/such/tree"),
         (["--patches", "99"], "99"),
         (["--only", "nothing"], "nothing"),
-        (["--verify-build", "--only", "build"], "--header-aware"),
+        (["--verify-build", "--no-header-aware", "--only", "build"], "nothing to verify"),
         (["--json", "/no/such/dir/run.json"], "/no/such/dir"),
         (["--junit", "/"], "directory"),
     ],

@@ -134,6 +134,9 @@ def _untrusted(arguments: Namespace) -> bool:
         raise UserError(
             f"{arguments.series} comes from outside, and this command does not confine it",
             fix="read it, then give it as a file (b4 am), or use kvtools test")
+    if getattr(arguments, "verify_build", False):
+        raise UserError("--verify-build moves object directories, which a confined build cannot",
+                        fix="verify with a series that you trust")
     bwrap.probe()
     return True
 

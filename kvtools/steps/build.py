@@ -160,11 +160,25 @@ class _Build:
         return spared
 
     def _verify(self, *, modules: bool) -> tuple[str, ...]:
-        """What a build from nothing makes otherwise. Raises MachineError when it fails."""
+        """What a build from nothing makes otherwise. Raises MachineError when it fails.
+
+        In the place of the first one: what boots is compiled with -g and names its directory.
+        """
+        objects = self._tree.objects
+        aside = objects.with_name(VERIFY)
+        shutil.rmtree(aside, ignore_errors=True)
+        objects.rename(aside)
+        try:
+            self._from_nothing(modules=modules)
+            return headers.differing(aside, objects)
+        finally:
+            shutil.rmtree(objects, ignore_errors=True)
+            aside.rename(objects)
+
+    def _from_nothing(self, *, modules: bool) -> None:
         request = self._request
-        fresh = make.Tree(self._tree.source, self._tree.objects.with_name(VERIFY),
-                          request.toolchain)
-        shutil.rmtree(fresh.objects, ignore_errors=True)
+        # Without ccache: it would answer with the objects that are to be proven.
+        fresh = make.Tree(self._tree.source, self._tree.objects, request.toolchain)
         make.open_objects(fresh)
         self._tick(0, 0, "building again to compare")
         log = request.out / "verify.log"
@@ -176,9 +190,6 @@ class _Build:
         if made.status != 0:
             raise MachineError("the build from nothing that was to be compared failed",
                                fix=f"see {log}")
-        wrong = headers.differing(self._tree.objects, fresh.objects)
-        shutil.rmtree(fresh.objects, ignore_errors=True)
-        return wrong
 
     def _wrong(self, spared: headers.Spared, sampled: headers.Sampled) -> Outcome:
         """A kept object is not what its command makes: nothing that was built counts."""

@@ -64,6 +64,7 @@ def one_line(err: str) -> str:
         (["--patches", "99"], "99"),
         (["--only", "nothing"], "nothing"),
         (["--verify-build", "--no-header-aware", "--only", "build"], "nothing to verify"),
+        (["--verify-build", "--untrusted", "patches/virtio-mem"], "trust"),
         (["--json", "/no/such/dir/run.json"], "/no/such/dir"),
         (["--junit", "/"], "directory"),
     ],

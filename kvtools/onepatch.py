@@ -62,17 +62,15 @@ def check_commit(tree: Path, rev: str, cores: int) -> Checked:
 def check_series(cover: bytes, tree: Path, cores: int, tips: Sequence[str] = HEAD) -> Checked:
     """Check the series whose cover letter it is; its patches have to be commits of a tip."""
     read = mail.parse(cover)
-    own = read.subject.title
     flat = " ".join(read.text.split())
     for tip in tips:
-        # b4 puts an empty commit with the cover letter on top of a review branch.
-        listed = [one for one, title in _log(tree, tip) if title in flat and own not in title]
+        listed = [one for one, title in _log(tree, tip) if title in flat]
         total = read.subject.total or len(listed)
         if listed and len(listed) >= total:
             break
     else:
-        where = " or ".join(tips)
-        return Checked(own, (), f"its {total} patches are not all commits of {where}")
+        problem = f"its {total} patches are not all commits of {' or '.join(tips)}"
+        return Checked(read.subject.title, (), problem)
     mine = listed[:total][::-1]
     mails = git.format_patches(tree, f"{mine[0]}^..{mine[-1]}")
     return _check(mails, cover, tree, f"{mine[0]}^", SERIES, cores)

@@ -324,7 +324,7 @@ class _Run:
         if found and not (self.request.keep and guest.lacks_dumps(found)):
             self._by_key[outcome_key] = (row, self._finish(row, cell, found))
             return
-        unable = self.steps.cannot(self._guest_request(cell, tree, built, Path()))
+        unable = self._cannot(cell, tree, built)
         if unable is not None:  # it would only wait behind guests for this answer
             outcome = self._work.perform(row, cell, outcome_key, lambda out, tick: unable)
             self._by_key[outcome_key] = (row, self._finish(row, cell, outcome))
@@ -332,6 +332,12 @@ class _Run:
         future = self._once_booted(row, cell, tree, built, outcome_key)
         self._by_key[outcome_key] = (row, future)
         self._judge_when_done(row, cell, future)
+
+    def _cannot(self, cell: Cell, tree: Tree, built: Outcome) -> Outcome | None:
+        try:
+            return self.steps.cannot(self._guest_request(cell, tree, built, Path()))
+        except (OSError, KvtoolsError):
+            return None  # the step comes to it as well, and has a cell to say it in
 
     def _follow(self, row: int, cell: Cell, known: tuple[int, Future[Outcome]]) -> None:
         """Take the outcome of an earlier row whose image is identical."""

@@ -37,10 +37,13 @@ def run(arguments: Namespace) -> int:
 
 
 def _review_branch(tree: Path) -> tuple[str, ...]:
-    """The branch that ``b4 review`` made of the series, none when it is not under review."""
+    """The patches that ``b4 review`` has put into a branch, none when it has not.
+
+    On their top is an empty commit of b4's own with the cover letter.
+    """
     try:
         tracking = json.loads(Path(os.environ["B4_TRACKING_FILE"]).read_text("utf-8"))
-        branch = f"refs/heads/b4/review/{tracking['series']['change-id']}"
+        branch = f"refs/heads/b4/review/{tracking['series']['change-id']}~1"
     except (KeyError, TypeError, OSError, ValueError):
         return ()
     try:

@@ -18,36 +18,17 @@ from kvtools import bases, checklane, git, make, pending, verdict
 from kvtools.checks.request import Built
 from kvtools.errors import KvtoolsError, MachineError
 from kvtools.events import Emit, Notice, Progress, StepEnded, Tick, no_tick
-from kvtools.model import Config, Outcome, Status, Step
+from kvtools.model import Outcome, Status, Step
 from kvtools.plan import APPLY, GUEST_STEPS, Cell
 from kvtools.quarantine.choice import Steps as Steps
 from kvtools.quarantine.choice import steps_of
 from kvtools.request import RowResult, RunRequest, Tree, lease_of
-from kvtools.sources import code_digest
 from kvtools.steps import apply, build, guest
 from kvtools.store import Store, encode, key
-from kvtools.toolchain import Toolchain
 from kvtools.work import Work, fault_of
-
-BUILD_CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py", "headers", "cpp")
-"""Our sources that decide what the outcome of a build is."""
 
 IMAGE = "bzImage"
 """What a build leaves for the guests, see :mod:`kvtools.steps.build`."""
-
-
-def build_key(tree: str, config: Config, chain: Toolchain,
-              touched: Mapping[str, tuple[tuple[int, int], ...]]) -> str:
-    """The content key of the build of a git tree."""
-    return key(
-        step="build",
-        version=build.VERSION,
-        tree=tree,
-        config=config.digest,
-        toolchain=chain.digest,
-        touched={file: list(map(list, ranges)) for file, ranges in sorted(touched.items())},
-        code=code_digest(*BUILD_CODE),
-    )
 
 
 def run(
@@ -258,7 +239,8 @@ class _Run:
                 touched=tree.touched,
                 deadline=build.DEADLINE,
                 out=out,
-                header_aware=self._header_aware,
+                # A confined build sees the sources, and so their time stamps, read-only.
+                header_aware=self._header_aware and not self.request.untrusted,
                 verify=self.request.verify,
                 ccache=self.request.compiled,
             ),
@@ -297,8 +279,8 @@ class _Run:
         raise AssertionError("a row without a tree has a patch that did not apply")
 
     def _build(self, row: int, cell: Cell, tree: Tree, *, reuse: bool = True) -> Outcome:
-        outcome_key = build_key(tree.tree, self.request.configs[cell.config],
-                                self.request.toolchain, tree.touched)
+        outcome_key = build.outcome_key(tree.tree, self.request.configs[cell.config],
+                                        self.request.toolchain, tree.touched)
 
         def work(out: Path, tick: Tick) -> Outcome:
             return self._make(cell, tree, out, tick)

@@ -157,7 +157,7 @@ class Kernels:
     def _build_key(self, commit: str) -> str:
         if commit not in self._tree:
             tree = git.tree_of(self._request.base.repo, commit)
-            self._tree[commit] = runner.build_key(
+            self._tree[commit] = build.outcome_key(
                 tree, self._config, self._request.toolchain, self._touched(commit))
         return self._tree[commit]
 

@@ -16,11 +16,16 @@ from kvtools import git, headers, kconfig, make, warnings
 from kvtools.errors import MachineError, ToolTimeout
 from kvtools.events import Tick, no_tick
 from kvtools.model import Config, Json, Outcome, Owner, Status, Step
+from kvtools.sources import code_digest
+from kvtools.store import key
 from kvtools.toolchain import Toolchain
 from kvtools.warnings import Diagnostic
 
 VERSION = 1
 """Part of the key: raised when the same tree and config may give another outcome."""
+
+CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py", "headers", "cpp")
+"""Our sources that decide what the outcome of a build is."""
 
 DEADLINE = 5400.0
 """Seconds for the whole step: a first build takes minutes, on a slow machine an hour."""
@@ -66,6 +71,20 @@ class BuildRequest:
     header_aware: bool = True
     verify: bool = False
     ccache: Path | None = None
+
+
+def outcome_key(tree: str, config: Config, chain: Toolchain,
+                touched: Mapping[str, tuple[tuple[int, int], ...]]) -> str:
+    """The content key of the build of a git tree."""
+    return key(
+        step="build",
+        version=VERSION,
+        tree=tree,
+        config=config.digest,
+        toolchain=chain.digest,
+        touched={file: list(map(list, ranges)) for file, ranges in sorted(touched.items())},
+        code=code_digest(*CODE),
+    )
 
 
 def run(request: BuildRequest, tick: Tick = no_tick) -> Outcome:

@@ -387,6 +387,7 @@ def test_the_guest_writes_the_pattern_that_the_host_expects(tmp_path: Path, toke
 
 def test_canaries_are_put_where_they_are_said_to_be(tmp_path: Path) -> None:
     guest = SimpleNamespace(out=tmp_path, on_host=[])
+    # Ignored: these two are all that it uses of a Guest.
     program = dump_state.compiled(guest, "canary")  # type: ignore[arg-type]
     pipe = str(tmp_path / "pipe")
     for ranges, good in (("0-ffffffffff000", True), ("0-0", False)):

@@ -443,7 +443,8 @@ def test_a_cell_that_waits_for_the_base_says_so(walk: Any, kernel: Kernel) -> No
             if isinstance(event, Progress) and "waits for the base" in event.what:
                 patch_ended.set()
 
-    kernel.guest = slow  # type: ignore[method-assign]  # a guest whose end the test decides
+    # Ignored: only this kernel gets another method, a guest whose end the test decides.
+    kernel.guest = slow  # type: ignore[method-assign]
     rows = walk(series(ONE), "vmem.probe", workers=4, events=Watched())
     assert rows[1]["selftest:vmem.probe"].status is PASS
     waits = [e for e in events if isinstance(e, Progress) and "waits" in e.what]

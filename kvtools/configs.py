@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kvtools import kconfig
+from kvtools import kconfig, sizes
 from kvtools.errors import ConfigError
 from kvtools.model import Config
 
@@ -72,15 +72,10 @@ def _from_toml(path: Path, root: Path) -> Config:
     places = (path.parent, root / _DIRECTORY)
     files = [_fragment(path, name, places) for name in data["fragments"]]
     config = _config(path.stem, data["arch"], data["target"], files)
-    return replace(config, extra_memory=_mebibytes(path, data.get(_MEMORY, "0M")))
-
-
-def _mebibytes(path: Path, value: object) -> int:
-    """Bytes of a size such as ``512M``."""
-    match = re.fullmatch(r"(\d+)M", value) if isinstance(value, str) else None
-    if not match:
-        raise ConfigError(f"{path}: {_MEMORY} = {value!r} is no size", fix='write it as "512M"')
-    return int(match[1]) << 20
+    try:
+        return replace(config, extra_memory=sizes.parse(data.get(_MEMORY, "0M")))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {_MEMORY} = {error}") from None
 
 
 def _validate(path: Path, data: dict[str, Any]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import re
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from kvtools import sizes
 from kvtools.cli import arguments_bisect, arguments_submit
 
 if TYPE_CHECKING:
@@ -394,10 +394,10 @@ def _completion(commands: Commands) -> None:
 
 
 def _size(text: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 20G")
-    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+    try:
+        return sizes.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _positive(text: str) -> int:

@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from kvtools import paths
+from kvtools import paths, sizes
 from kvtools.errors import ConfigError
 from kvtools.model import Json
 from kvtools.vng import Machine, Node, VirtioMem
-
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-_SIZE = re.compile(r"(\d+)([KMG]?)")
 
 
 def load(name: str) -> Machine:
@@ -52,10 +48,10 @@ def _sized(table: Mapping[str, Json], *keys: str) -> dict[str, Json]:
 
 
 def _bytes(key: str, value: Json) -> int:
-    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if not match:
-        raise ValueError(f"{key} = {value!r} is not a size such as \"512M\"")
-    return int(match[1]) * _UNITS[match[2]]
+    try:
+        return sizes.parse(value)
+    except ValueError as error:
+        raise ValueError(f"{key} = {error}") from None
 
 
 def _checked(machine: Machine, path: Path) -> Machine:

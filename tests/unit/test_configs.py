@@ -81,8 +81,8 @@ def test_a_kernel_that_takes_more_memory(root: Path) -> None:
     (GOOD.replace('["a"]', "[1]"), "fragments has to be a list of names"),
     (GOOD.replace('["a"]', '["nope"]'), "no fragment nope.config"),
     (GOOD.replace("tinyconfig", "bzImage; rm"), "no config target"),
-    (GOOD + "extra_memory = 512\n", "extra_memory = 512 is no size"),
-    (GOOD + "extra_memory = '1G'\n", "extra_memory = '1G' is no size"),
+    (GOOD + "extra_memory = 512\n", "extra_memory = 512 is not a size"),
+    (GOOD + "extra_memory = 'much'\n", "extra_memory = 'much' is not a size"),
 ])
 def test_a_wrong_toml_names_what_and_where(root: Path, text: str, said: str) -> None:
     path = write(root, text)

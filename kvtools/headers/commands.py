@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from kvtools import dotcmd
@@ -64,12 +66,17 @@ def _product(target: str, text: str, objects: Path, known: dict[str, str]) -> Pr
     return Product(target, source, tuple(dict.fromkeys(deps)), said.command)
 
 
-def compile_words(product: Product) -> list[str]:
-    """The compiler call of ``product`` as arguments, [] when it is no single plain call."""
-    head = dotcmd.unescaped(product.command.partition(" ; ")[0])
-    words = [_unquoted(word) for word in _WORD.findall(head)]
+def compile_words(product: Product) -> tuple[str, ...]:
+    """The compiler call of ``product`` as arguments, () when it is no single plain call."""
+    return _words(product.command)
+
+
+@lru_cache(maxsize=8192)
+def _words(command: str) -> tuple[str, ...]:
+    head = dotcmd.unescaped(command.partition(" ; ")[0])
+    words = tuple(sys.intern(_unquoted(word)) for word in _WORD.findall(head))
     plain = not any(w in ("&&", "||", "|", ";", ">", "<") or "`" in w or "$" in w for w in words)
-    return words if plain and words[-4:-2] == ["-c", "-o"] else []
+    return words if plain and words[-4:-2] == ("-c", "-o") else ()
 
 
 def _unquoted(word: str) -> str:

@@ -16,13 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from kvtools.cpp import Macro, lines
 from kvtools.cpp.lines import IDENTIFIER, tokens
 from kvtools.cpp.macros import Opaque, arguments, parse
+from kvtools.headers.files import definitions
 from kvtools.headers.universe import Universe, is_header
 
-_DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+([A-Za-z_$][\w$]*)(\([^)]*\))?((?:\\\n|[^\n])*)",
-                     re.MULTILINE)
 _WORD = re.compile(r"[A-Za-z0-9_$]+")
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
-_CALL = re.compile(r"([A-Za-z_$][\w$]*)[ \t]*\(")
+_OPEN = re.compile(r"[ \t]*\(")
 _BRACKET = re.compile(r"[()]")
 _MISLEADING = re.compile(r"/[*/]|[\"']")
 _LONGEST = 6000
@@ -55,9 +54,11 @@ class Pastes:
         self._reached: dict[Place, frozenset[Place]] = {}
         self._steps = 0
         self._ends: dict[str, set[str]] = {}
+        self._made: frozenset[str] = frozenset()
         self._found: dict[tuple[Place, str], frozenset[str] | None] = {}
         self._expanded = False
-        self._given_in_text: dict[Place, dict[str, set[str]]] | None = None
+        self._passed: dict[str, dict[int, dict[str, set[str]]]] = {}
+        self._texts: dict[str, str] = {}
         self._carriers: dict[str, set[str]] = {}
         self._until = time.process_time() + PATIENCE
         self._asking: set[tuple[Place, str]] = set()
@@ -82,7 +83,7 @@ class Pastes:
         declare, and what that mentions, is known by :func:`kvtools.cpp.items`."""
         self._expanded = True
         self._found.clear()
-        self._given_in_text = None
+        self._passed.clear()
         return self
 
     def _match(self, macro: str, chain: Chain, word: str) -> frozenset[str] | None:
@@ -148,11 +149,12 @@ class Pastes:
     def _learn(self) -> None:
         """Only what pastes, or hands on to what pastes, is parsed: one macro in thirty."""
         texts: dict[str, set[tuple[str, str]]] = {}
-        for path, text in self._universe.texts.items():
-            for name, params, body in _DEFINE.findall(self._unchanged.get(path, text)):
-                plain = _COMMENT.sub(" ", body) if "/" in body else body
-                texts.setdefault(name, set()).add((params, plain))
+        for path, file in self._universe.files.items():
+            stayed = self._unchanged.get(path)
+            for name, params, body in file.macros if stayed is None else definitions(stayed):
+                texts.setdefault(name, set()).add((params, body))
         pasting = self._pasting(texts)
+        self._made = frozenset(name for names in self._ends.values() for name in names)
         for name in pasting:
             for params, body in texts.get(name, ()):
                 made = lines(f"#define {name}{params}{body}")
@@ -218,9 +220,10 @@ class Pastes:
 
     def _in_text(self, place: Place, word: str) -> frozenset[str] | None:
         """The files with a call whose argument begins or ends with ``word``, or may come to."""
-        if self._given_in_text is None:
-            self._given_in_text = self._index()
-        given = self._given_in_text.get(place)
+        macro, number = place
+        if macro not in self._passed:
+            self._passed[macro] = self._index(macro)
+        given = self._passed[macro].get(number)
         if given is None:
             return None
         if word not in self._carriers:
@@ -235,38 +238,50 @@ class Pastes:
         found |= given.get("", set())
         return frozenset(found) or None
 
-    def _index(self) -> dict[Place, dict[str, set[str]]]:
-        """What all texts pass to what pastes: by parameter, token and file.
+    def _index(self, macro: str) -> dict[int, dict[str, set[str]]]:
+        """What all texts pass to ``macro``: by parameter, token and file.
 
         The ends of an argument count, and every name in it that is a macro: what that stands
         for may begin or end with anything of :attr:`_ends`. A call that cannot be read is
         entered as "", which fits every word.
         """
-        found: dict[Place, dict[str, set[str]]] = {}
-        wanted = self._macros.keys()
-        macros = {name for names in self._ends.values() for name in names}
-        for path in self._universe.texts:
+        found: dict[int, dict[str, set[str]]] = {}
+        known: dict[str, tuple[tuple[int, frozenset[str]], ...]] = {}
+        for path in self._with_calls(macro):
             if time.process_time() > self._until:
                 raise Tired
-            text = self._text(path)
-            for match in _CALL.finditer(text):
-                if match[1] not in wanted:
-                    continue
-                # A call in a comment only adds; a comment in a call is no token.
-                part = _call(text, match.start())
-                words = tokens(_COMMENT.sub(" ", part).replace("\\\n", " "))
-                try:
-                    given, _ = arguments(words, 1) if part else ([], 0)
-                except Opaque:
-                    given = []
-                if not given:
-                    for number in range(self._width(match[1])):
-                        found.setdefault((match[1], number), {}).setdefault("", set()).add(path)
-                for number, argument in self._numbered(match[1], given):
-                    ends = {argument[0], argument[-1]} if argument else set()
-                    for word in ends | (macros & set(argument)):
-                        found.setdefault((match[1], number), {}).setdefault(word, set()).add(path)
+            # A call in a comment only adds.
+            for part in _calls(self._text(path), macro):
+                if part not in known:
+                    known[part] = tuple(self._read(macro, part))
+                for number, given in known[part]:
+                    words = found.setdefault(number, {})
+                    for word in given:
+                        words.setdefault(word, set()).add(path)
         return found
+
+    def _with_calls(self, macro: str) -> Iterable[str]:
+        """The files that may call ``macro``. What an expanded text names it need not have
+        written."""
+        if not self._expanded:
+            return self._mentioning(macro)
+        return (path for path in self._universe.texts
+                if (macro in self._text(path) if is_header(path) else macro in self._names[path]))
+
+    def _read(self, macro: str, part: str) -> Iterator[tuple[int, frozenset[str]]]:
+        """What a call passes, by parameter; a comment in it is no token."""
+        words = tokens(_COMMENT.sub(" ", part).replace("\\\n", " "))
+        try:
+            given, _ = arguments(words, 1) if part else ([], 0)
+        except Opaque:
+            given = []
+        if not given:
+            for number in range(self._width(macro)):
+                yield number, frozenset({""})
+        for number, argument in self._numbered(macro, given):
+            if argument:
+                yield number, frozenset({argument[0], argument[-1],
+                                         *(self._made.intersection(argument))})
 
     def _width(self, name: str) -> int:
         return max((len(m.params or ()) for m in self._macros.get(name, ())), default=1)
@@ -274,10 +289,22 @@ class Pastes:
     def _text(self, path: str) -> str:
         if not self._expanded or not is_header(path):
             return self._unchanged.get(path, self._universe.texts[path])
-        source = self._universe.source(path)
-        directives = [line.text for line in source.lines if line.directive]
-        return "\n".join([*directives, *(" ".join(item.words)
-                                         for item in self._universe.items(path))])
+        if path not in self._texts:
+            source = self._universe.source(path)
+            directives = [line.text for line in source.lines if line.directive]
+            self._texts[path] = "\n".join([*directives, *(
+                " ".join(item.words) for item in self._universe.items(path))])
+        return self._texts[path]
+
+
+def _calls(text: str, macro: str) -> Iterator[str]:
+    """Every call of ``macro`` in ``text``, as :func:`_call` gives it."""
+    start = text.find(macro)
+    while start >= 0:
+        end = start + len(macro)
+        if not _WORD.match(text[start - 1:start]) and _OPEN.match(text, end):
+            yield _call(text, start)
+        start = text.find(macro, end)
 
 
 def _call(text: str, start: int) -> str:

@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import bisect
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from pathlib import Path
 
 from kvtools.cpp import Config, Item, Macro, Source, guard, items, read
-from kvtools.cpp.lines import IDENTIFIER
 from kvtools.cpp.macros import closure, parse
+from kvtools.headers import files
 
-_DEFINES = re.compile(r"^[ \t]*#[ \t]*(define|undef)[ \t]+([A-Za-z_$][\w$]*)", re.MULTILINE)
 # Names that are defined, or not, in every C unit of the kernel proper (is_kernel_c asked).
 ASSUMED: Mapping[str, bool] = {
     "__KERNEL__": True, "__ASSEMBLY__": False, "__ASSEMBLER__": False, "__cplusplus": False,
@@ -26,22 +23,23 @@ class Universe:
 
     ``replaced`` are headers as they were before: their definitions count beside the new
     ones. A path is a header when it ends in .h; the rest is the own text of some unit.
+    ``unsure`` are symbols that may have another value than ``symbols`` says.
     """
 
     def __init__(self, paths: Iterable[str], symbols: Mapping[str, str],
-                 replaced: Mapping[str, str]) -> None:
-        self.texts = {path: _text(path) for path in paths}
-        self.before = {before_of(path): text for path, text in replaced.items()}
-        self.texts |= self.before
-        self.identifiers = {path: frozenset(IDENTIFIER.findall(text))
-                            for path, text in self.texts.items()}
+                 replaced: Mapping[str, str],
+                 unsure: AbstractSet[str] = frozenset()) -> None:
+        self.files = {path: files.read(path) for path in paths}
+        self.files |= {before_of(path): files.of_text(text) for path, text in replaced.items()}
+        self.texts = {path: file.text for path, file in self.files.items()}
+        self.identifiers = {path: file.identifiers for path, file in self.files.items()}
         self.headers = frozenset(path for path in self.texts if is_header(path))
         self._where: dict[str, set[str]] = {}
         self.undefined: set[str] = set()
         own: dict[str, set[str]] = {}
-        unsure: set[str] = set()
-        for path, text in self.texts.items():
-            for kind, name in _DEFINES.findall(text):
+        doubtful = set(unsure)
+        for path, file in self.files.items():
+            for kind, name in file.touched:
                 if path in self.headers:
                     self._where.setdefault(name, set()).add(path)
                     if kind == "undef":
@@ -49,9 +47,9 @@ class Universe:
                 else:
                     own.setdefault(path, set()).add(name)
                 if (name.startswith("CONFIG_") or name in ASSUMED) and not _autoconf(path):
-                    unsure.add(name)
+                    doubtful.add(name)
         self.own_defines = own
-        self.config = Config(symbols, ASSUMED, frozenset(unsure))
+        self.config = Config(symbols, ASSUMED, frozenset(doubtful))
         self._sources: dict[str, Source] = {}
         self._defined: dict[str, dict[str, list[Macro]]] = {}
         self._items: dict[str, tuple[Item, ...]] = {}
@@ -196,10 +194,3 @@ def is_header(path: str) -> bool:
 
 def _autoconf(path: str) -> bool:
     return path.endswith("/include/generated/autoconf.h")
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return ""

@@ -39,17 +39,24 @@ class Decision:
 
 
 def decide(edits: Mapping[str, str], products: Sequence[Product], symbols: Mapping[str, str],
-           compiler: Sequence[str], check: Check, always: AbstractSet[str]) -> Decision:
+           compiler: Sequence[str], check: Check, always: AbstractSet[str],
+           set_otherwise: AbstractSet[str] = frozenset()) -> Decision:
     """``edits``: header to its text before; what is on the disk is the text now.
 
     ``symbols`` of autoconf.h, ``compiler`` the words that begin a compile of the kernel,
-    ``always`` targets not to spare in any case.
+    ``always`` targets not to spare in any case. ``set_otherwise`` are names of symbols that
+    have another value since: what mentions one of them make compiles (fixdep writes it down),
+    so that only what an edited header says of them has to be left to it.
     """
     affected = [p for p in products if not edits.keys().isdisjoint(p.deps)]
     words = {p.target: compile_words(p) for p in affected}
     units = [p for p in affected if is_kernel_c(p, words[p.target], compiler)]
-    universe = Universe({d for p in units for d in p.deps} | set(edits), symbols, edits)
+    universe = Universe({d for p in units for d in p.deps} | set(edits), symbols, edits,
+                        set_otherwise)
     found, left = _seeds(edits, universe)
+    left |= {path: f"{path}: mentions {min(hit)}, which is set otherwise now" for path in found
+             if (hit := set_otherwise & (universe.identifiers[path]
+                                         | universe.identifiers[before_of(path)]))}
     left |= _alone(found, units, words, universe, check)
     gone = lost(frozenset().union(*(one.gone for one in found.values())), edits, universe)
     left |= {path: f"{path}: {gone}" for path in found if gone}

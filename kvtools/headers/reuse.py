@@ -8,14 +8,14 @@ The order matters, see :func:`prepare`: killed at any point, make alone does rig
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from kvtools.headers.decide import Decision, decide
 
 _STATE = ".kvtools-tree"
 _CONFIG = ".config"
+_SETTING = re.compile(r"^(CONFIG_\w+)=(.*)$", re.MULTILINE)
 # Options whose products depend on headers in ways that no .cmd file tells.
 UNFIT = ("CONFIG_MODVERSIONS", "CONFIG_IKHEADERS", "CONFIG_LTO", "CONFIG_DEBUG_INFO_BTF",
          "CONFIG_FTRACE_MCOUNT_USE_RECORDMCOUNT", "CONFIG_RUST", "CONFIG_GCC_PLUGINS")
@@ -39,13 +40,17 @@ SAMPLE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Spared:
-    """What was prepared. ``why`` says why nothing was, or what make decides by itself."""
+    """What was prepared. ``why`` says why nothing was, or what make decides by itself.
+
+    ``products`` are those that may stay, ``ages`` the times in ns that they have.
+    """
 
     decision: Decision | None = None
     restored: int = 0
     seconds: float = 0.0
     why: tuple[str, ...] = ()
     products: Mapping[str, Product] | None = None
+    ages: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def targets(self) -> AbstractSet[str]:
@@ -77,8 +82,7 @@ def prepare(source: Path, objects: Path, *, compiler: Sequence[str], env: Mappin
     (objects / _STATE).unlink(missing_ok=True)
     if not enabled or not recorded:
         return Spared(why=() if not enabled else ("the objects' tree is not known",))
-    if recorded["config"] != _config(objects):
-        return Spared(why=("the configuration changed",))
+    set_otherwise = reconfigured(recorded["config"], _config(objects))
     try:
         changed = _changed(source, recorded["commit"])
     except KvtoolsError as error:
@@ -91,20 +95,21 @@ def prepare(source: Path, objects: Path, *, compiler: Sequence[str], env: Mappin
     edits, left = _edits(source, recorded["commit"], changed)
     symbols = parse_autoconf(
         (objects / "include/generated/autoconf.h").read_text("utf-8", "replace"))
-    unfit = [name for name in UNFIT if name in symbols]
+    unfit = [name for name in UNFIT if name in symbols or name in set_otherwise]
     if unfit or not edits:
         why = (f"{unfit[0]} is set",) if unfit and edits else tuple(left.values())
         return Spared(restored=restored, seconds=time.monotonic() - begun, why=why)
     check = partial(check_alone, objects=objects, env=env, jobs=jobs)
     always = {p.target for p in made if p.target.rpartition(".")[0] in warned}
-    decision = decide(edits, made, symbols, compiler, check, always)
+    decision = decide(edits, made, symbols, compiler, check, always, set_otherwise)
     for target in sorted(decision.rebuild):
         (objects / target).unlink(missing_ok=True)
     for path in decision.decided:
         os.utime(path, ns=(old, old))
     why = tuple({**left, **decision.left}.values())
     return Spared(decision, restored, time.monotonic() - begun, why,
-                  {p.target: p for p in made if p.target in decision.spare})
+                  {p.target: p for p in made if p.target in decision.spare},
+                  {target: _age(objects / target) for target in decision.spare})
 
 
 def settle(source: Path, objects: Path) -> None:
@@ -122,12 +127,15 @@ def settle(source: Path, objects: Path) -> None:
 
 def sample(spared: Spared, objects: Path, *, env: Mapping[str, str],
            choose: Callable[[Sequence[str], int], Sequence[str]] = random.sample) -> Sampled:
-    """Make some of the spared objects again, beside them, and compare every byte."""
+    """Make some of the spared objects again, beside them, and compare every byte.
+
+    What make made all the same, for a symbol or for a flag, says nothing: its command is another.
+    """
     begun = time.monotonic()
     known = spared.products or {}
     # What an earlier patch added may still lie there, without its source.
     names = [t for t in sorted(known) if Path(known[t].source).is_file()
-             and (objects / t).is_file()]
+             and _age(objects / t) == spared.ages.get(t)]
     checked: list[str] = []
     wrong: list[str] = []
     for target in choose(names, min(SAMPLE, len(names))):
@@ -154,6 +162,13 @@ def distrust(spared: Spared, objects: Path) -> None:
         os.utime(path)
 
 
+def reconfigured(before: str, now: str) -> frozenset[str]:
+    """The names in which two .config differ, as a C file may ask for them."""
+    old, new = (dict(_SETTING.findall(text)) for text in (before, now))
+    names = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    return frozenset(names | {f"{name}_MODULE" for name in names})
+
+
 def _recorded(objects: Path) -> dict[str, str]:
     try:
         found = json.loads((objects / _STATE).read_text())
@@ -164,7 +179,7 @@ def _recorded(objects: Path) -> dict[str, str]:
 
 def _config(objects: Path) -> str:
     try:
-        return hashlib.sha256((objects / _CONFIG).read_bytes()).hexdigest()
+        return (objects / _CONFIG).read_text("utf-8", "surrogateescape")
     except FileNotFoundError:
         return ""
 

@@ -20,6 +20,9 @@ FALLBACK = "guest"
 _DIRECTORY = Path("kbuild/configs")
 _KEYS = {"description": str, "arch": str, "target": str, "fragments": list}
 _MEMORY = "extra_memory"
+_SLOWDOWN = "slowdown"
+_OPTIONAL = (_MEMORY, _SLOWDOWN)
+_SLOWEST = 100
 _WHOLE = re.compile(r"#\s*\n# Automatically generated file; DO NOT EDIT\.")
 _LOAD_ONLY = "olddefconfig"
 
@@ -73,16 +76,20 @@ def _from_toml(path: Path, root: Path) -> Config:
     files = [_fragment(path, name, places) for name in data["fragments"]]
     config = _config(path.stem, data["arch"], data["target"], files)
     try:
-        return replace(config, extra_memory=sizes.parse(data.get(_MEMORY, "0M")))
+        memory = sizes.parse(data.get(_MEMORY, "0M"))
     except ValueError as error:
         raise ConfigError(f"{path}: {_MEMORY} = {error}") from None
+    slowdown = data.get(_SLOWDOWN, 1)
+    if not isinstance(slowdown, (int, float)) or not 1 <= slowdown <= _SLOWEST:
+        raise ConfigError(f"{path}: {_SLOWDOWN} = {slowdown!r} is no number from 1 to {_SLOWEST}")
+    return replace(config, extra_memory=memory, slowdown=float(slowdown))
 
 
 def _validate(path: Path, data: dict[str, Any]) -> None:
     for key in data:
-        if key not in (*_KEYS, _MEMORY):
+        if key not in (*_KEYS, *_OPTIONAL):
             raise ConfigError(f"{path}: unknown key {key!r}",
-                              fix=f"known: {', '.join((*_KEYS, _MEMORY))}")
+                              fix=f"known: {', '.join((*_KEYS, *_OPTIONAL))}")
     for key, kind in _KEYS.items():
         if not isinstance(data.get(key), kind):
             raise ConfigError(f"{path}: {key} is missing or no {kind.__name__}")

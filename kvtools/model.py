@@ -204,7 +204,7 @@ class Config:
     survive (symbol to value as in .config, ``n`` for "is not set"), ``optional``
     the symbols that may be missing with the reason given beside them.
     ``extra_warnings`` is what make gets as ``W=``, empty for none. ``extra_memory``: bytes that
-    a guest of it has more than others.
+    a guest of it has more than others, ``slowdown``: how many times longer its kernel takes.
     """
 
     name: str
@@ -216,6 +216,7 @@ class Config:
     digest: str
     extra_warnings: str = ""
     extra_memory: int = 0
+    slowdown: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

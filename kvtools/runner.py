@@ -377,6 +377,7 @@ class _Run:
         self, cell: Cell, tree: Tree, built: Outcome, out: Path
     ) -> guest.GuestRequest:
         assert built.directory is not None
+        config = self.request.configs[cell.config]
         return guest.GuestRequest(
             step=cell.step,
             image=built.directory,
@@ -385,9 +386,9 @@ class _Run:
             repo=self.request.base.repo,
             commit=tree.commit,
             out=out,
-            deadline=None,
             keep=self.request.keep,
-            extra_memory=self.request.configs[cell.config].extra_memory,
+            extra_memory=config.extra_memory,
+            slowdown=config.slowdown,
         )
 
     def _guest(

@@ -230,7 +230,8 @@ class Kernels:
         return guest.GuestRequest(step=self._check.step, image=built.directory,
                                   scenario=self._check.name, accel=self._request.accel.name,
                                   repo=self._request.base.repo, commit=commit, out=out,
-                                  extra_memory=self._config.extra_memory)
+                                  extra_memory=self._config.extra_memory,
+                                  slowdown=self._config.slowdown)
 
     def _guest_key(self, commit: str, built: Outcome) -> str:
         request = self._guest_request(commit, built, Path())

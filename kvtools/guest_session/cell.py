@@ -136,8 +136,9 @@ def _drive(scenario: Scenario, request: GuestRequest, tick: Tick, found: _Findin
     source = Source(request.repo, request.commit)
     machine = scenario.machine.with_more(request.extra_memory)
     guest = Guest(
-        machine, request.image, request.accel, request.out, source, deadline=deadline
-    )
+        machine, request.image, request.accel, request.out, source, deadline=deadline,
+        slowdown=request.slowdown,
+    )  # fmt: skip
     tick(0, 0, "booting")
     try:
         with guest:

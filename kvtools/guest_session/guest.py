@@ -84,8 +84,12 @@ class Guest:
         source: Source,
         *,
         deadline: float,
+        slowdown: float = 1.0,
     ) -> None:
-        """``deadline``: seconds for the guest's whole life under KVM."""
+        """``deadline``: seconds for the guest's whole life under KVM.
+
+        ``slowdown``: how many times longer the kernel takes than a plain one.
+        """
         self.machine = machine
         self.accel = accel
         self.out = out.resolve()
@@ -97,8 +101,8 @@ class Guest:
         self.on_host: list[str] = []  # shell lines a reproducer needs before the guest starts
         self._explained: Exception | None = None
         self.image = image.resolve()
-        self._stretch = STRETCH[accel]
-        self._allowed = deadline * self._stretch
+        self.stretch = STRETCH[accel] * slowdown
+        self._allowed = deadline * self.stretch
         self._end = time.monotonic() + self._allowed
         self._stack = ExitStack()
 
@@ -133,7 +137,7 @@ class Guest:
             self.scripts.append(script)
         self.watch()
         try:
-            result = self._channel.run(script, deadline * self._stretch)
+            result = self._channel.run(script, deadline * self.stretch)
             if result.late:
                 self._channel.trace()
         except (Silent, GuestLost) as error:
@@ -152,7 +156,7 @@ class Guest:
         The pauses between two readings double up to ``pause_at_most`` seconds.
         """
         start = time.monotonic()
-        end = start + deadline * self._stretch
+        end = start + deadline * self.stretch
         pause = PAUSE_FIRST
         while True:
             value = read()
@@ -227,7 +231,7 @@ class Guest:
         self.scripts.append(CRASH)
         self.crashed = True
         start = time.monotonic()
-        end = min(start + deadline * self._stretch, self._end)
+        end = min(start + deadline * self.stretch, self._end)
         with suppress(Silent, GuestLost):  # it may be gone before it answers
             self._channel.start(CRASH)
         while self._child.poll() is None and time.monotonic() < end:
@@ -270,7 +274,7 @@ class Guest:
         )
         self.qmp = self._connect(lambda: Qmp(places.qmp))
         self._stack.callback(self._quit)
-        self._patience = ANSWER_DEADLINE * self._stretch
+        self._patience = ANSWER_DEADLINE * self.stretch
         self._channel = self._stack.enter_context(
             self._connect(lambda: Channel.connect(places.channel, self._patience))
         )
@@ -284,7 +288,7 @@ class Guest:
         return directory
 
     def _connect(self, connect: Callable[[], T]) -> T:
-        end = time.monotonic() + QEMU_DEADLINE * self._stretch
+        end = time.monotonic() + QEMU_DEADLINE * self.stretch
         while True:
             try:
                 return connect()
@@ -301,7 +305,7 @@ class Guest:
 
     def _greet(self) -> None:
         start = time.monotonic()
-        end = min(start + BOOT_DEADLINE * self._stretch, self._end)
+        end = min(start + BOOT_DEADLINE * self.stretch, self._end)
         while time.monotonic() < end:
             self.watch()
             try:

@@ -46,6 +46,7 @@ def inputs_of(scenario: Keyed, request: GuestRequest) -> Json:
         "version": scenario.version,
         "machine": asdict(scenario.machine.with_more(request.extra_memory)),
         "accel": request.accel,
+        **({"slowdown": request.slowdown} if request.slowdown != 1 else {}),
         "guest": digest(AGENT.parent),
         "code": code_digest(*CODE),
         "programs": {name: _program(name) for name in scenario.programs},

@@ -16,7 +16,7 @@ class GuestRequest:
 
     ``accel`` is ``kvm`` or ``tcg``; ``deadline`` overrides the scenario's (seconds under KVM).
     ``keep``: dump files stay although all is well. ``extra_memory``: bytes on top of what the
-    scenario's machine has.
+    scenario's machine has; ``slowdown`` stretches all deadlines.
     """
 
     step: Step
@@ -29,3 +29,4 @@ class GuestRequest:
     deadline: float | None = None
     keep: bool = False
     extra_memory: int = 0
+    slowdown: float = 1.0

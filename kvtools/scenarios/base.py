@@ -41,7 +41,8 @@ class Polled(Protocol[V]):
 
 
 class Guest(Protocol):
-    """A booted guest, see ``guest_session.Guest``. Deadlines are in seconds under KVM."""
+    """A booted guest, see ``guest_session.Guest``. Deadlines are in seconds under KVM, of which
+    each may last ``stretch`` here."""
 
     @property
     def machine(self) -> Machine: ...
@@ -59,6 +60,8 @@ class Guest(Protocol):
     def boot_seconds(self) -> float: ...
     @property
     def accel(self) -> str: ...
+    @property
+    def stretch(self) -> float: ...
     @property
     def qmp(self) -> Qmp: ...
     @property

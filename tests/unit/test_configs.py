@@ -67,9 +67,10 @@ def test_the_digest_is_over_what_the_kernel_sees(root: Path) -> None:
 
 
 def test_a_kernel_that_takes_more_memory(root: Path) -> None:
-    write(root, GOOD + 'extra_memory = "512M"\n')
+    write(root, GOOD + 'extra_memory = "512M"\nslowdown = 3\n')
     mine, plain = configs.load("mine", root), configs.load("guest", root)
     assert (mine.extra_memory, plain.extra_memory) == (512 << 20, 0)
+    assert (mine.slowdown, plain.slowdown) == (3.0, 1.0)
     assert mine.digest == plain.digest  # the same kernel; the guest is another one
 
 
@@ -82,6 +83,8 @@ def test_a_kernel_that_takes_more_memory(root: Path) -> None:
     (GOOD.replace('["a"]', '["nope"]'), "no fragment nope.config"),
     (GOOD.replace("tinyconfig", "bzImage; rm"), "no config target"),
     (GOOD + "extra_memory = 512\n", "extra_memory = 512 is not a size"),
+    (GOOD + "slowdown = 0\n", "slowdown = 0 is no number from 1 to 100"),
+    (GOOD + "slowdown = 'very'\n", "slowdown = 'very' is no number from 1 to 100"),
     (GOOD + "extra_memory = 'much'\n", "extra_memory = 'much' is not a size"),
 ])
 def test_a_wrong_toml_names_what_and_where(root: Path, text: str, said: str) -> None:

@@ -56,9 +56,10 @@ class Fake:
     image: Path
     out: Path
 
-    def guest(self, deadline: float = 30.0) -> Guest:
+    def guest(self, deadline: float = 30.0, slowdown: float = 1.0) -> Guest:
         source = Source(self.image, "HEAD")
-        return Guest(Machine(), self.image, "kvm", self.out, source, deadline=deadline)
+        return Guest(Machine(), self.image, "kvm", self.out, source, deadline=deadline,
+                     slowdown=slowdown)
 
     def cell(self, check: Callable[[ScenarioGuest], Iterator[Subtest]], name: str = "t") -> Outcome:
         scenario = Scenario(name, 1, (), Machine(), 30.0, check)
@@ -136,6 +137,11 @@ def test_poll_ends_when_met_and_at_its_deadline(fake: Fake) -> None:
         missed = running.poll(lambda: 0, lambda n: n == 1, 0.1)
         assert (missed.value, missed.met) == (0, False)
         assert 0.1 <= missed.seconds < 2
+
+
+def test_a_kernel_that_is_slow_by_its_config_has_longer(fake: Fake) -> None:
+    with fake.guest(slowdown=4.0) as running:
+        assert running.poll(lambda: 0, lambda n: n == 1, 0.2).seconds >= 0.8
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ class FakeGuest:
     out: Path
     source: Any = None
     accel: str = "tcg"
+    stretch: float = 4.0
     hello: Hello | None = field(default_factory=lambda: Hello("6.1.0", 3.0))
     boot_seconds: float = 5.0
     dimm: int = 0

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _TABLE = re.compile(r"(?P<kind>Function|Data|RO Data)\s+old\s+new\s+delta$")
 _ROW = re.compile(r"(?P<name>\S+)\s+(?P<old>\d+|-)\s+(?P<new>\d+|-)\s+(?P<delta>[+-]\d+)$")
 _TOTAL = re.compile(r"Total: Before=(?P<before>\d+), After=(?P<after>\d+), chg ")
+_COUNTED = re.compile(r"(__UNIQUE_ID_\w*?)\d+$")
 _KINDS = ("Function", "Data", "RO Data")
 
 
@@ -53,7 +55,29 @@ def parse(output: str) -> Sizes:
             symbols.append(Symbol(kind, match["name"], _size(match["old"]), _size(match["new"])))
     if set(totals) != set(_KINDS):
         raise ValueError("bloat-o-meter printed no complete table")
-    return Sizes(tuple(symbols), totals)
+    return Sizes(tuple(_same_symbol(symbols)), totals)
+
+
+def _same_symbol(symbols: list[Symbol]) -> Iterator[Symbol]:
+    """``symbols`` with those taken for one that differ by the number of __UNIQUE_ID() only,
+    which every macro before it in the unit may count on."""
+    gone: dict[tuple[str, str], list[Symbol]] = {}
+    for symbol in symbols:
+        if symbol.new is None and _COUNTED.match(symbol.name):
+            gone.setdefault(_identity(symbol), []).append(symbol)
+    paired: set[Symbol] = set()
+    for symbol in symbols:
+        partners = gone.get(_identity(symbol), []) if symbol.old is None else []
+        if partners:
+            partner = partners.pop(0)
+            paired |= {partner, symbol}
+            if partner.old != symbol.new:
+                yield Symbol(symbol.kind, _identity(symbol)[1], partner.old, symbol.new)
+    yield from (symbol for symbol in symbols if symbol not in paired)
+
+
+def _identity(symbol: Symbol) -> tuple[str, str]:
+    return symbol.kind, _COUNTED.sub(r"\1", symbol.name)
 
 
 def _size(text: str) -> int | None:

@@ -68,6 +68,25 @@ def test_new_and_gone_symbols_have_no_other_size() -> None:
     assert (came.old, came.new, gone.old, gone.new) == (None, 8, 9, None)
 
 
+def test_a_symbol_that_is_only_counted_otherwise_is_the_same() -> None:
+    rows = """\
+__UNIQUE_ID_mode255                            -      96     +96
+__UNIQUE_ID_grown_258                          -      48     +48
+__UNIQUE_ID_new9                               -       8      +8
+__UNIQUE_ID_mode254                           96       -     -96
+__UNIQUE_ID_grown_257                         40       -     -40
+name1                                          8       -      -8
+name2                                          -       8      +8
+"""
+    table = (text("bloat.txt").partition("\n")[0] + "\nFunction old new delta\n"
+             "Total: Before=1, After=1, chg +0.00%\nRO Data old new delta\n"
+             f"Total: Before=1, After=1, chg +0.00%\nData old new delta\n{rows}"
+             "Total: Before=144, After=160, chg +11.11%\n")
+    found = {s.name: (s.old, s.new) for s in bloat.parse(table).symbols}
+    assert found == {"__UNIQUE_ID_grown_": (40, 48), "__UNIQUE_ID_new9": (None, 8),
+                     "name1": (8, None), "name2": (None, 8)}
+
+
 def test_pahole() -> None:
     layouts = pahole.parse(text("pahole.txt"))
     resource = layouts["struct resource"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Not with the kernel tests, whose dumps have gigabytes. What the user says comes first.
     """
+    # A shell starts what it puts into the background with SIGINT ignored, and that is handed on
+    # to every program that a test starts, to see it interrupted.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     said = any(os.environ.get(name) for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR"))
     if not said and config.option.markexpr == "not kernel" and _room() >= ENOUGH:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)

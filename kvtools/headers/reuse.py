@@ -42,7 +42,8 @@ SAMPLE_SECONDS = 2.0
 class Spared:
     """What was prepared. ``why`` says why nothing was, or what make decides by itself.
 
-    ``products`` are those that may stay, ``ages`` the times in ns that they have.
+    ``products`` are those that may stay, ``ages`` the times in ns that they have. ``before`` is
+    what was written down of the objects, ``begun`` when it was removed (ns since the epoch).
     """
 
     decision: Decision | None = None
@@ -51,6 +52,8 @@ class Spared:
     why: tuple[str, ...] = ()
     products: Mapping[str, Product] | None = None
     ages: Mapping[str, int] = field(default_factory=dict)
+    before: Mapping[str, str] = field(default_factory=dict)
+    begun: int = 0
 
     @property
     def targets(self) -> AbstractSet[str]:
@@ -77,19 +80,20 @@ def prepare(source: Path, objects: Path, *, compiler: Sequence[str], env: Mappin
     3. What may see an edit is removed: right by itself, make makes it.
     4. The edited headers get an old time: right after 3.
     """
-    begun = time.monotonic()
+    begun, now = time.monotonic(), time.time_ns()
     recorded = _recorded(objects)
     (objects / _STATE).unlink(missing_ok=True)
     if not enabled or not recorded:
         return Spared(why=() if not enabled else ("the objects' tree is not known",))
+    found = partial(Spared, before=recorded, begun=now)
     set_otherwise = reconfigured(recorded["config"], _config(objects))
     try:
         changed = _changed(source, recorded["commit"])
     except KvtoolsError as error:
-        return Spared(why=(str(error),))
-    made = products(objects)
+        return found(why=(str(error),))
+    made = [p for p in products(objects) if (objects / p.target).exists()]
     if not made:
-        return Spared(why=("no products",))
+        return found(why=("no products",))
     old = min(_age(objects / p.target) for p in made) - 2_000_000_000
     restored = _restore(source, changed, old)
     edits, left = _edits(source, recorded["commit"], changed)
@@ -98,7 +102,7 @@ def prepare(source: Path, objects: Path, *, compiler: Sequence[str], env: Mappin
     unfit = [name for name in UNFIT if name in symbols or name in set_otherwise]
     if unfit or not edits:
         why = (f"{unfit[0]} is set",) if unfit and edits else tuple(left.values())
-        return Spared(restored=restored, seconds=time.monotonic() - begun, why=why)
+        return found(restored=restored, seconds=time.monotonic() - begun, why=why)
     check = partial(check_alone, objects=objects, env=env, jobs=jobs)
     always = {p.target for p in made if p.target.rpartition(".")[0] in warned}
     decision = decide(edits, made, symbols, compiler, check, always, set_otherwise)
@@ -107,9 +111,9 @@ def prepare(source: Path, objects: Path, *, compiler: Sequence[str], env: Mappin
     for path in decision.decided:
         os.utime(path, ns=(old, old))
     why = tuple({**left, **decision.left}.values())
-    return Spared(decision, restored, time.monotonic() - begun, why,
-                  {p.target: p for p in made if p.target in decision.spare},
-                  {target: _age(objects / target) for target in decision.spare})
+    return found(decision, restored, time.monotonic() - begun, why,
+                 {p.target: p for p in made if p.target in decision.spare},
+                 {target: _age(objects / target) for target in decision.spare})
 
 
 def settle(source: Path, objects: Path) -> None:
@@ -119,10 +123,27 @@ def settle(source: Path, objects: Path) -> None:
     """
     if run(source, "status", "--porcelain", "--untracked-files=normal").text.strip():
         return
-    part = objects / f"{_STATE}.part"
-    part.write_text(json.dumps({"commit": git.rev_parse(source, "HEAD"),
-                                "config": _config(objects)}))
-    part.replace(objects / _STATE)
+    _write(objects, {"commit": git.rev_parse(source, "HEAD"), "config": _config(objects)})
+
+
+def rewind(spared: Spared, objects: Path) -> bool:
+    """make has failed: back to the objects that there were before; whether it was done.
+
+    What make made goes, so that all that is left is of the commit before, and whoever mends the
+    patch has it built from there. Not when that would be most of it: then what is there is
+    nearer to what comes next, and make knows it by its time.
+    """
+    if not spared.before:
+        return False
+    made = products(objects)
+    remade = [p.target for p in made if _age(objects / p.target) >= spared.begun]
+    if len(remade) > len(made) / 2:
+        return False
+    for target in remade:
+        (objects / target).unlink(missing_ok=True)
+    distrust(spared, objects)
+    _write(objects, spared.before)
+    return True
 
 
 def sample(spared: Spared, objects: Path, *, env: Mapping[str, str],
@@ -175,6 +196,12 @@ def _recorded(objects: Path) -> dict[str, str]:
     except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) and {"commit", "config"} <= found.keys() else {}
+
+
+def _write(objects: Path, state: Mapping[str, str]) -> None:
+    part = objects / f"{_STATE}.part"
+    part.write_text(json.dumps(dict(state)))
+    part.replace(objects / _STATE)
 
 
 def _config(objects: Path) -> str:

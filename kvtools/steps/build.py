@@ -139,6 +139,7 @@ class _Build:
         spared = self._spare()
         made = self._make([arch.image_target, *(["modules"] if modules else [])])
         if made.status != 0:
+            headers.rewind(spared, self._tree.objects)
             return self._failed(made)
         sampled = headers.sample(spared, self._tree.objects, env=make.uncached())
         if sampled.wrong:

@@ -54,6 +54,20 @@ def test_a_compile_error_names_file_and_line(oracle: Run, kvtest: Callable[..., 
     assert run.statuses(1)["boot:guest"] == "SKIP"
 
 
+def test_a_mended_patch_is_built_from_where_the_broken_one_began(
+    oracle: Run, kvtest: Callable[..., Run]
+) -> None:
+    kvtest("--base", "oracle", "--only", "build", "--no-reuse")  # now the objects are known
+    run = kvtest(KERNEL / "break-build-header.patch", "--base", "oracle", "--only", "build")
+    assert run.outcome(1, "build:guest")["status"] == "FAIL"
+    run = kvtest(KERNEL / "mended-build-header.patch", "--base", "oracle", "--only", "build")
+    cell = run.outcome(1, "build:guest")
+    assert cell["status"] == "PASS", run.stdout
+    # All of the kernel's 1100 objects read the header.
+    assert cell["details"]["objects_built"] < 100, run.stdout
+    assert cell["details"]["objects_spared"] > 500, run.stdout
+
+
 def test_a_new_warning_is_the_patchs(oracle: Run, kvtest: Callable[..., Run]) -> None:
     run = kvtest(KERNEL / "add-warning.patch", "--base", "oracle", "--only", "build")
     assert run.code == 0

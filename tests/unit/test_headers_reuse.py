@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from header_project import COMMON, Project
+from header_project import COMMON, UNITS, Project
 
 from kvtools.headers import Spared, reuse
 from kvtools.headers.commands import products
@@ -89,6 +89,46 @@ def test_an_option_of_another_kind_of_build_keeps_nothing(settled: Settled) -> N
     spared = settled.prepare()
     assert spared.why == ("CONFIG_MODVERSIONS is set",)
     assert not spared.targets
+
+
+def test_what_a_failed_build_made_goes_and_the_rest_is_known_again(settled: Settled) -> None:
+    settled.change(*HARMLESS)
+    spared = settled.prepare()
+    settled.build("moved")  # and then make met an error
+    assert reuse.rewind(spared, settled.objects)
+    assert not (settled.objects / "moved.o").exists()
+    assert settled.common.stat().st_mtime_ns > settled.age("plain.o")
+    settled.change("#ifdef CONFIG_ON", "\n\n#ifdef CONFIG_ON")
+    again = settled.prepare()
+    assert again.targets == spared.targets - {"moved.o"}
+    assert settled.common.stat().st_mtime_ns < settled.age("plain.o")
+
+
+def test_a_patch_that_is_taken_back_after_a_failed_build_leaves_nothing_to_make(
+        settled: Settled) -> None:
+    settled.change("return a + 1;", "return a + 2;")
+    spared = settled.prepare()
+    assert reuse.rewind(spared, settled.objects)
+    settled.common.write_text(COMMON)
+    settled.prepare()
+    assert settled.common.stat().st_mtime_ns < settled.age("nothing.o")
+    assert not (settled.objects / "plain.o").exists()  # it may have been made of the edit
+
+
+def test_a_failed_build_that_made_most_is_left_to_make(settled: Settled) -> None:
+    settled.change(*HARMLESS)
+    spared = settled.prepare()
+    for name in UNITS:
+        settled.build(name)
+    assert not reuse.rewind(spared, settled.objects)
+    assert (settled.objects / "plain.o").exists()
+    assert not settled.prepare().targets
+
+
+def test_without_a_known_beginning_there_is_no_way_back(settled: Settled) -> None:
+    settled.change(*HARMLESS)
+    settled.prepare()
+    assert not reuse.rewind(settled.prepare(), settled.objects)
 
 
 def test_symbols_that_differ_are_told_as_code_may_name_them() -> None:

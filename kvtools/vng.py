@@ -9,6 +9,7 @@ in a short directory of ours, the run directory (:class:`Places`).
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +22,9 @@ HIDDEN = ("/tmp", "/var", "/run")  # virtme-init, mount_sys_filesystems() and wh
 SOCKET_LIMIT = 107  # sun_path of sockaddr_un without its NUL
 MIB = 1 << 20
 
-
 ROOT_FLAGS = "rootflags=version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
 """vng's own with a cache, see Documentation/filesystems/9p.rst."""
+_CRASH_KERNEL = re.compile(r"crashkernel=(\d+)M")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,19 @@ class Machine:
     kernel_args: tuple[str, ...] = ()
 
     def with_more(self, memory: int) -> Machine:
-        """The machine with so many bytes of boot memory more, on its first node."""
+        """The machine with so many bytes of boot memory more, on its first node.
+
+        A crash kernel is the same kernel and needs more as well: a quarter of that.
+        """
         nodes = self.nodes
         if nodes:
             nodes = (replace(nodes[0], memory=nodes[0].memory + memory), *nodes[1:])
         maxmem = self.maxmem + memory if self.maxmem else 0
-        return replace(self, memory=self.memory + memory, maxmem=maxmem, nodes=nodes)
+        arguments = tuple(
+            f"crashkernel={int(crash[1]) + memory // 4 // MIB}M"
+            if (crash := _CRASH_KERNEL.fullmatch(word)) else word for word in self.kernel_args)
+        return replace(self, memory=self.memory + memory, maxmem=maxmem, nodes=nodes,
+                       kernel_args=arguments)
 
 
 @dataclass(frozen=True, slots=True)

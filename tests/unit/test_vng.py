@@ -68,6 +68,13 @@ def test_more_memory_is_on_the_first_node() -> None:
     assert plain.with_more(0) == plain
 
 
+def test_a_crash_kernel_gets_a_quarter_of_the_memory_that_there_is_more() -> None:
+    machine = Machine(memory=MIB, kernel_args=("quiet", "crashkernel=64M", "crashkernel=1G,high"))
+    assert machine.with_more(1024 * MIB).kernel_args == (
+        "quiet", "crashkernel=320M", "crashkernel=1G,high")
+    assert machine.with_more(0) == machine
+
+
 def test_virtio_mem() -> None:
     device = VirtioMem("vmem3", size=1 << 30, block_size=4 * MIB, requested=8 * MIB, node=1)
     assert vng.virtio_mem_args((device,)) == (

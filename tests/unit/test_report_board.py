@@ -68,6 +68,13 @@ def test_a_skipped_cell_may_yet_be_long() -> None:
     assert board((0, reports.skip(PROBE)), cells=(PROBE,)).time_left(0.0) == ""
 
 
+def test_skipped_cells_are_reckoned_to_take_as_long_as_others_on_average() -> None:
+    cells = (BOOT, "selftest:long", PROBE)
+    made = board((0, ran(BOOT, 10)), (1, ran(BOOT, 10)), (0, ran("selftest:long", 70)),
+                 (1, ran("selftest:long", 70)), (0, reports.skip(PROBE)), cells=cells)
+    assert made.time_left(0.0) == "at most 8m40 left"  # 4 * (10 + 70) + 5 * 40
+
+
 def test_a_promise_says_for_how_many_rows() -> None:
     cells = (BOOT, PROBE)
     made = board((0, ran(BOOT, 10)), (0, reports.skip(PROBE)), cells=cells)

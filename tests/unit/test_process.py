@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,8 @@ def parent(tag: str, log: Path, kind: str = "stay") -> subprocess.Popen[bytes]:
         [sys.executable, "-c", PARENT, DAEMON, tag, kind, str(log)],
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        # Under nohup all of this ignores SIGHUP, and kvtools would be right to do so.
+        preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
     )
     assert until(lambda: len(tagged(tag)) >= 5), "the trees did not come up"
     return started

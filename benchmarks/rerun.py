@@ -65,6 +65,8 @@ def _patches(series: Path) -> list[Path]:
 def _first(count: int) -> dict[str, Any]:
     listed = _kvtools("runs").splitlines()
     for line in reversed(listed):
+        if "stopped before its end" in line:
+            continue
         found: dict[str, Any] = json.loads(_kvtools("report", line.split()[0], "--json", "-"))
         built = [o for o in found["patches"][0]["outcomes"] if o["step"] == "build"]
         if len(found["patches"]) == count + 1 and not any(o["reused"] for o in built):

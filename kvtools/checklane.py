@@ -8,6 +8,7 @@ Whoever owns the run gives a way to look an outcome up and one to run and store 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import re
 import shutil
@@ -259,7 +260,7 @@ class CheckLane:
         message, here or in a patch before, must not have parents built again for it."""
         series, repo = self._setup.series, self._setup.base.repo
         if check.scope == OBJECTS:
-            return {"tree": git.tree_of(repo, row.commit), "parent": git.tree_of(repo, row.parent)}
+            return {"tree": _tree_of(repo, row.commit), "parent": _tree_of(repo, row.parent)}
         seen: dict[str, Any] = {
             "commit": row.commit, "parent": row.parent, "number": row.number,
             "count": len(series.patches), "mail": self._digests[row.number - 1],
@@ -267,6 +268,12 @@ class CheckLane:
         if check.scope == SERIES:
             seen |= {"mails": self._digests, "previous": [_sha(one) for one in series.previous]}
         return seen
+
+
+@functools.lru_cache(maxsize=512)
+def _tree_of(repo: Path, commit: str) -> str:
+    """A commit's id stands for the same tree for ever; each check of each row asks for two."""
+    return git.tree_of(repo, commit)
 
 
 def _overrides(all_of_them: Iterable[Override], name: str) -> tuple[Override, ...]:

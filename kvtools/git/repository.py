@@ -55,6 +55,18 @@ def tree_of(repo: Path, commit: str) -> str:
     return line(repo, "rev-parse", "--verify", commit + "^{tree}")
 
 
+def ids_of(repo: Path, commit: str, paths: Sequence[str]) -> tuple[str, ...]:
+    """The ids of files and directories of a commit: equal ids, equal names and contents.
+
+    Raises UserError when the commit does not have one of them.
+    """
+    done = git(repo, "rev-parse", *(f"{commit}:{path}" for path in paths), check=False)
+    if done.returncode != 0:
+        tree_of(repo, commit)  # git says the same of a commit that is not there
+        raise UserError(f"commit {commit[:12]}: {last_error(done)}")
+    return tuple(done.text.split())
+
+
 def init(path: Path, *, bare: bool = False, object_format: str = "sha1") -> None:
     """A repository of ours: no template, no automatic gc."""
     path.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -62,12 +61,10 @@ def _program(name: str) -> str:
 
 
 def _tree_digest(request: GuestRequest, files: tuple[str, ...]) -> str:
-    with tempfile.TemporaryDirectory(prefix="kvtools-") as folder:
-        try:
-            git.archive(request.repo, request.commit, files, Path(folder))
-        except UserError:
-            return "absent"
-        return digest(Path(folder))
+    try:
+        return " ".join(git.ids_of(request.repo, request.commit, files))
+    except UserError:
+        return "absent"
 
 
 def digest(folder: Path) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kvtools import git
-from kvtools.errors import MachineError, UserError
+from kvtools.errors import MachineError, ToolFailed, UserError
 from kvtools.model import Person
 
 WHO = Person("Änne Author", "anne@example.org")
@@ -226,6 +226,19 @@ def test_archive_and_show(repo: Path, tmp_path: Path) -> None:
     assert git.show(repo, head, "README") == b"a tree\n"
     with pytest.raises(UserError, match="no file mm/none"):
         git.show(repo, head, "mm/none")
+
+
+def test_ids_tell_contents(repo: Path, tmp_path: Path) -> None:
+    head = git.rev_parse(repo, "HEAD")
+    before = git.ids_of(repo, head, ["mm", "README"])
+    assert before[0] != before[1]
+    write(repo, "mm/page.c", "other\n")
+    after = git.ids_of(repo, git.commit_all(repo, "x", when=WHEN, who=WHO), ["mm", "README"])
+    assert (after[0] != before[0], after[1] == before[1]) == (True, True)
+    with pytest.raises(UserError, match="no-such"):
+        git.ids_of(repo, head, ["mm", "no-such"])
+    with pytest.raises(ToolFailed):
+        git.ids_of(repo, "f" * 40, ["mm"])
 
 
 def test_history(repo: Path) -> None:

@@ -14,7 +14,7 @@ from kvtools.cpp.lines import IDENTIFIER
 _DEFINES = re.compile(r"^[ \t]*#[ \t]*(define|undef)[ \t]+([A-Za-z_$][\w$]*)", re.MULTILINE)
 _DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+([A-Za-z_$][\w$]*)(\([^)]*\))?((?:\\\n|[^\n])*)",
                      re.MULTILINE)
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _KEPT = 8192
 """Files; a kernel of the guest config reads 3000."""
 
@@ -48,7 +48,7 @@ def of_text(text: str) -> File:
 
 def definitions(text: str) -> list[tuple[str, str, str]]:
     """See :attr:`File.macros`."""
-    return [(name, params, _COMMENT.sub(" ", body) if "/" in body else body)
+    return [(name, params, COMMENT.sub(" ", body) if "/" in body else body)
             for name, params, body in _DEFINE.findall(text)]
 
 

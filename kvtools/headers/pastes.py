@@ -16,11 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from kvtools.cpp import Macro, lines
 from kvtools.cpp.lines import IDENTIFIER, tokens
 from kvtools.cpp.macros import Opaque, arguments, parse
-from kvtools.headers.files import definitions
+from kvtools.headers.files import COMMENT, definitions
 from kvtools.headers.universe import Universe, is_header
 
 _WORD = re.compile(r"[A-Za-z0-9_$]+")
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _OPEN = re.compile(r"[ \t]*\(")
 _BRACKET = re.compile(r"[()]")
 _MISLEADING = re.compile(r"/[*/]|[\"']")
@@ -270,7 +269,7 @@ class Pastes:
 
     def _read(self, macro: str, part: str) -> Iterator[tuple[int, frozenset[str]]]:
         """What a call passes, by parameter; a comment in it is no token."""
-        words = tokens(_COMMENT.sub(" ", part).replace("\\\n", " "))
+        words = tokens(COMMENT.sub(" ", part).replace("\\\n", " "))
         try:
             given, _ = arguments(words, 1) if part else ([], 0)
         except Opaque:

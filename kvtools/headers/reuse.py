@@ -131,9 +131,10 @@ def rewind(spared: Spared, objects: Path) -> bool:
 
     What make made goes, so that all that is left is of the commit before, and whoever mends the
     patch has it built from there. Not when that would be most of it: then what is there is
-    nearer to what comes next, and make knows it by its time.
+    nearer to what comes next, and make knows it by its time. Not with another configuration
+    either: autoconf.h is of the failed build, and conditions are decided by it.
     """
-    if not spared.before:
+    if not spared.before or spared.before["config"] != _config(objects):
         return False
     made = products(objects)
     remade = [p.target for p in made if _age(objects / p.target) >= spared.begun]

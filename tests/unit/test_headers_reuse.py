@@ -125,6 +125,14 @@ def test_a_failed_build_that_made_most_is_left_to_make(settled: Settled) -> None
     assert not settled.prepare().targets
 
 
+def test_a_failed_build_with_another_config_is_left_to_make(settled: Settled) -> None:
+    settled.change(*HARMLESS)
+    settled.configure("CONFIG_ON=y\nCONFIG_DRIVER=m\n")
+    assert not reuse.rewind(settled.prepare(), settled.objects)
+    settled.configure("CONFIG_ON=y\n")
+    assert not settled.prepare().targets
+
+
 def test_without_a_known_beginning_there_is_no_way_back(settled: Settled) -> None:
     settled.change(*HARMLESS)
     settled.prepare()

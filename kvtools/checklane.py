@@ -256,17 +256,19 @@ class CheckLane:
         )
 
     def _looks_at(self, row: Row, check: Check) -> dict[str, Any]:
-        """What of the series a check can see. One of objects sees none of its words: an amended
-        message, here or in a patch before, must not have parents built again for it."""
+        """What of the series a check can see. One of objects sees none of its words, one of a
+        patch only its own: a message amended before it gives its commit another id, no more."""
         series, repo = self._setup.series, self._setup.base.repo
-        if check.scope == OBJECTS:
-            return {"tree": _tree_of(repo, row.commit), "parent": _tree_of(repo, row.parent)}
         seen: dict[str, Any] = {
-            "commit": row.commit, "parent": row.parent, "number": row.number,
-            "count": len(series.patches), "mail": self._digests[row.number - 1],
-            "cover": _sha(series.cover.mail) if series.cover else ""}
+            "tree": _tree_of(repo, row.commit), "parent": _tree_of(repo, row.parent)}
+        if check.scope == OBJECTS:
+            return seen
+        seen |= {"number": row.number, "count": len(series.patches),
+                 "mail": self._digests[row.number - 1],
+                 "cover": _sha(series.cover.mail) if series.cover else ""}
         if check.scope == SERIES:
-            seen |= {"mails": self._digests, "previous": [_sha(one) for one in series.previous]}
+            seen |= {"commit": row.commit, "mails": self._digests,
+                     "previous": [_sha(one) for one in series.previous]}
         return seen
 
 

@@ -7,9 +7,11 @@
 All three build the base and then the first N patches of a series in one go, incrementally,
 with the same .config, make's -j, toolchain and guest (vng, 512 MiB, two CPUs), and boot each
 kernel to user space; nothing is taken from an earlier run. ktest.pl is the one of the tree,
-in PATCHCHECK mode; the shell loop is ``git rebase --exec`` with make and vng. What is fetched,
-unpacked or checked out before is not counted. Prints one JSON object with the seconds of each
-and the ratio to kvtools; exits 1 when one of them did not boot every kernel. Never run yet.
+in PATCHCHECK mode, without its pauses of a minute and without the boot of a good kernel in
+between, which a guest does not need; the shell loop is ``git rebase --exec`` with make and
+vng. What is fetched, unpacked or checked out before is not counted. Prints one JSON object with
+the seconds of each and the ratio to kvtools; exits 1 when one of them did not boot every kernel.
+Never run yet.
 
     --series DIR        default patches/virtio-mem
     --patches N[,N...]  how many of its first patches (default 5)
@@ -53,10 +55,13 @@ BUILD_TYPE = useconfig:{config}
 LOG_FILE = {work}/ktest.log
 CLEAR_LOG = 1
 CONSOLE = tail -n 0 -F {console}
-POWER_CYCLE = {start}
-REBOOT = {start}
+POWER_CYCLE = true
+REBOOT = true
 REBOOT_TYPE = script
-REBOOT_SCRIPT = true
+REBOOT_SCRIPT = {start}
+SLEEP_TIME = 0
+PATCHCHECK_SLEEP_TIME = 0
+IGNORE_WARNINGS = {first}
 REBOOT_ON_SUCCESS = 0
 POWEROFF_ON_SUCCESS = 0
 POWER_OFF = {stop}

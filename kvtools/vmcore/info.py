@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 OFFLINE = "PAGE_OFFLINE_MAPCOUNT_VALUE"
 BUDDY = "PAGE_BUDDY_MAPCOUNT_VALUE"
+HWPOISON = "PG_hwpoison"
 
 _LINE = re.compile(r"(?:(?P<kind>[A-Z]+)\((?P<name>[^)]*)\)|(?P<plain>[A-Z]+))=(?P<value>.*)")
 _HEXADECIMAL = "SYMBOL"

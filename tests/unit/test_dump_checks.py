@@ -100,6 +100,9 @@ STATE = State(
 FACTS = Facts(STATE, RELEASE)
 
 
+POISON = INFO + "NUMBER(PG_hwpoison)=22\n"
+
+
 def written(level: int, held: dict[int, bytes], **changed: int) -> Written:
     """What makedumpfile says when it does what it should, but for what is ``changed``."""
     left_out = {
@@ -141,10 +144,11 @@ def facts(memory: dict[int, bytes] | None = None, text: str = INFO) -> Facts:
 
 
 def check(
-    level: int, held: dict[int, bytes], known: Facts | None = None, **changed: int
+    level: int, held: dict[int, bytes], known: Facts | None = None, text: str = INFO,
+    **changed: int
 ) -> Subtest:
     run = written(level, held, **changed)
-    dump = dump_of(level, held)
+    dump = dump_of(level, held, text)
     return dump_checks.level(f"level-{level}", level, dump, run, 1000, known or facts())
 
 
@@ -162,6 +166,25 @@ def spoilt(result: Subtest, *words: str) -> None:
     assert result.status is Status.FAIL
     for word in words:
         assert word in result.message, result.message
+
+
+@pytest.mark.parametrize("level", dump_checks.LEVELS)
+def test_who_tells_of_hardware_errors_has_offline_pages_left_out_at_every_level(
+    level: int,
+) -> None:
+    held = held_at(level | 16 if level & 8 else level, machine())
+    held = {frame: page for frame, page in held.items() if frame not in OFFLINE}
+    result = check(level, held, text=POISON, offline=32)
+    assert result.status is Status.PASS, result.message
+    if level < 16:
+        spoilt(check(level, held, offline=32), "left out 32 offline pages, 0 are offline")
+        spoilt(check(level, held_at(level, machine()), text=POISON), "left out 0 offline pages")
+
+
+def test_what_is_not_offline_is_in_the_file_of_level_0() -> None:
+    held = {frame: page for frame, page in machine().items() if frame not in OFFLINE}
+    del held[50]
+    spoilt(check(0, held, text=POISON, offline=33), "1 of 128 pages are left out at level 0")
 
 
 def test_unplugged_pages_in_the_dump() -> None:

@@ -8,13 +8,13 @@ The order matters, see :func:`prepare`: killed at any point, make alone does rig
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,12 +23,11 @@ from kvtools import git
 from kvtools.cpp import parse_autoconf
 from kvtools.errors import KvtoolsError, ToolFailed, ToolTimeout
 from kvtools.git.command import git as run
+from kvtools.headers import state
 from kvtools.headers.commands import Product, products
 from kvtools.headers.compiler import check_alone, linked, remake
 from kvtools.headers.decide import Decision, decide
 
-_STATE = ".kvtools-tree"
-_CONFIG = ".config"
 _SETTING = re.compile(r"^(CONFIG_\w+)=(.*)$", re.MULTILINE)
 # Options whose products depend on headers in ways that no .cmd file tells.
 UNFIT = ("CONFIG_MODVERSIONS", "CONFIG_IKHEADERS", "CONFIG_LTO", "CONFIG_DEBUG_INFO_BTF",
@@ -42,8 +41,7 @@ SAMPLE_SECONDS = 2.0
 class Spared:
     """What was prepared. ``why`` says why nothing was, or what make decides by itself.
 
-    ``products`` are those that may stay, ``ages`` the times in ns that they have. ``before`` is
-    what was written down of the objects, ``begun`` when it was removed (ns since the epoch).
+    ``products`` are those that may stay, ``ages`` the times in ns that they have.
     """
 
     decision: Decision | None = None
@@ -52,8 +50,6 @@ class Spared:
     why: tuple[str, ...] = ()
     products: Mapping[str, Product] | None = None
     ages: Mapping[str, int] = field(default_factory=dict)
-    before: Mapping[str, str] = field(default_factory=dict)
-    begun: int = 0
 
     @property
     def targets(self) -> AbstractSet[str]:
@@ -75,26 +71,29 @@ def prepare(source: Path, objects: Path, *, compiler: Sequence[str], env: Mappin
     ``warned`` are targets without their suffix whose warnings are remembered: they are
     compiled, so that the lines told are those of now. Raises MachineError.
 
-    1. What the objects were made of is forgotten: from here on only times count.
-    2. Files that are as they were get an old time: right by itself.
+    1. What the objects were made of is put aside: from here on only times count.
+    2. Files that are as they were get an old time, others a new one: right by itself.
     3. What may see an edit is removed: right by itself, make makes it.
     4. The edited headers get an old time: right after 3.
     """
-    begun, now = time.monotonic(), time.time_ns()
-    recorded = _recorded(objects)
-    (objects / _STATE).unlink(missing_ok=True)
-    if not enabled or not recorded:
-        return Spared(why=() if not enabled else ("the objects' tree is not known",))
-    found = partial(Spared, before=recorded, begun=now)
-    set_otherwise = reconfigured(recorded["config"], _config(objects))
+    begun = time.monotonic()
+    if not enabled:
+        state.forget(objects)
+        return Spared()
+    state.recover(objects)
+    recorded = state.recorded(objects)
+    state.put_aside(objects)
+    if not recorded:
+        return Spared(why=("the objects' tree is not known",))
+    set_otherwise = reconfigured(recorded["config"], state.config(objects))
     try:
         changed = _changed(source, recorded["commit"])
     except KvtoolsError as error:
-        return found(why=(str(error),))
+        return Spared(why=(str(error),))
     made = [p for p in products(objects) if (objects / p.target).exists()]
     if not made:
-        return found(why=("no products",))
-    old = min(_age(objects / p.target) for p in made) - 2_000_000_000
+        return Spared(why=("no products",))
+    old = min(state.age(objects / p.target) for p in made) - 2_000_000_000
     restored = _restore(source, changed, old)
     edits, left = _edits(source, recorded["commit"], changed)
     symbols = parse_autoconf(
@@ -102,7 +101,7 @@ def prepare(source: Path, objects: Path, *, compiler: Sequence[str], env: Mappin
     unfit = [name for name in UNFIT if name in symbols or name in set_otherwise]
     if unfit or not edits:
         why = (f"{unfit[0]} is set",) if unfit and edits else tuple(left.values())
-        return found(restored=restored, seconds=time.monotonic() - begun, why=why)
+        return Spared(restored=restored, seconds=time.monotonic() - begun, why=why)
     check = partial(check_alone, objects=objects, env=env, jobs=jobs)
     always = {p.target for p in made if p.target.rpartition(".")[0] in warned}
     decision = decide(edits, made, symbols, compiler, check, always, set_otherwise)
@@ -111,40 +110,9 @@ def prepare(source: Path, objects: Path, *, compiler: Sequence[str], env: Mappin
     for path in decision.decided:
         os.utime(path, ns=(old, old))
     why = tuple({**left, **decision.left}.values())
-    return found(decision, restored, time.monotonic() - begun, why,
-                 {p.target: p for p in made if p.target in decision.spare},
-                 {target: _age(objects / target) for target in decision.spare})
-
-
-def settle(source: Path, objects: Path) -> None:
-    """make has succeeded: the objects are those of the commit that is checked out.
-
-    Of a worktree that is not as its commit is nothing is written down.
-    """
-    if run(source, "status", "--porcelain", "--untracked-files=normal").text.strip():
-        return
-    _write(objects, {"commit": git.rev_parse(source, "HEAD"), "config": _config(objects)})
-
-
-def rewind(spared: Spared, objects: Path) -> bool:
-    """make has failed: back to the objects that there were before; whether it was done.
-
-    What make made goes, so that all that is left is of the commit before, and whoever mends the
-    patch has it built from there. Not when that would be most of it: then what is there is
-    nearer to what comes next, and make knows it by its time. Not with another configuration
-    either: autoconf.h is of the failed build, and conditions are decided by it.
-    """
-    if not spared.before or spared.before["config"] != _config(objects):
-        return False
-    made = products(objects)
-    remade = [p.target for p in made if _age(objects / p.target) >= spared.begun]
-    if len(remade) > len(made) / 2:
-        return False
-    for target in remade:
-        (objects / target).unlink(missing_ok=True)
-    distrust(spared, objects)
-    _write(objects, spared.before)
-    return True
+    return Spared(decision, restored, time.monotonic() - begun, why,
+                  {p.target: p for p in made if p.target in decision.spare},
+                  {target: state.age(objects / target) for target in decision.spare})
 
 
 def sample(spared: Spared, objects: Path, *, env: Mapping[str, str],
@@ -157,7 +125,7 @@ def sample(spared: Spared, objects: Path, *, env: Mapping[str, str],
     known = spared.products or {}
     # What an earlier patch added may still lie there, without its source.
     names = [t for t in sorted(known) if Path(known[t].source).is_file()
-             and _age(objects / t) == spared.ages.get(t)]
+             and state.age(objects / t) == spared.ages.get(t)]
     checked: list[str] = []
     wrong: list[str] = []
     for target in choose(names, min(SAMPLE, len(names))):
@@ -179,7 +147,7 @@ def sample(spared: Spared, objects: Path, *, env: Mapping[str, str],
 
 def distrust(spared: Spared, objects: Path) -> None:
     """Give the edited headers the time of now: make makes everything that reads them."""
-    (objects / _STATE).unlink(missing_ok=True)
+    state.forget(objects)
     for path in spared.decision.decided if spared.decision else ():
         os.utime(path)
 
@@ -189,34 +157,6 @@ def reconfigured(before: str, now: str) -> frozenset[str]:
     old, new = (dict(_SETTING.findall(text)) for text in (before, now))
     names = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
     return frozenset(names | {f"{name}_MODULE" for name in names})
-
-
-def _recorded(objects: Path) -> dict[str, str]:
-    try:
-        found = json.loads((objects / _STATE).read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) and {"commit", "config"} <= found.keys() else {}
-
-
-def _write(objects: Path, state: Mapping[str, str]) -> None:
-    part = objects / f"{_STATE}.part"
-    part.write_text(json.dumps(dict(state)))
-    part.replace(objects / _STATE)
-
-
-def _config(objects: Path) -> str:
-    try:
-        return (objects / _CONFIG).read_text("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return ""
-
-
-def _age(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return time.time_ns()
 
 
 def _changed(source: Path, commit: str) -> dict[str, str]:
@@ -229,7 +169,13 @@ def _changed(source: Path, commit: str) -> dict[str, str]:
 
 
 def _restore(source: Path, changed: Mapping[str, str], old: int) -> int:
-    """Files that are what the objects were made of get an old time; how many did."""
+    """Files that are what the objects were made of get an old time; how many did.
+
+    Of the others an edited header may have one, from a build that did not end.
+    """
+    for name in changed:
+        with suppress(FileNotFoundError):
+            os.utime(source / name, follow_symlinks=False)
     listed = run(source, "ls-files", "-z").text.split("\0")
     count = 0
     for name in listed:

@@ -139,14 +139,12 @@ class _Build:
         spared = self._spare()
         made = self._make([arch.image_target, *(["modules"] if modules else [])])
         if made.status != 0:
-            headers.rewind(spared, self._tree.objects)
             return self._failed(made)
         sampled = headers.sample(spared, self._tree.objects, env=make.uncached())
         if sampled.wrong:
             return self._wrong(spared, sampled)
         if request.verify and spared.targets and (wrong := self._verify(modules=modules)):
             return self._wrong(spared, headers.Sampled((), wrong))
-        headers.settle(self._tree.source, self._tree.objects)
         details: dict[str, Json] = {"objects_built": made.objects,
                                     "objects_cached": made.cached,
                                     "objects_spared": len(spared.targets),
@@ -159,6 +157,7 @@ class _Build:
             if installed.status != 0:
                 return self._failed(installed)
             details["modules_sha256"] = _digest_of_modules(request.out / "modules")
+        headers.settle(self._tree.source, self._tree.objects)  # no make comes after this
         return self._passed(made, details, debug_info=final.get("DEBUG_INFO", "n") == "y")
 
     def _spare(self) -> headers.Spared:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from header_project import COMMON, UNITS, Project
 
-from kvtools.headers import Spared, reuse
+from kvtools.headers import Spared, reuse, state
 from kvtools.headers.commands import products
 from kvtools.headers.decide import Decision
 
@@ -27,7 +27,7 @@ class Settled(Project):
                            cwd=self.source, check=True)
         (self.objects / "include/generated/autoconf.h").write_text("#define CONFIG_ON 1\n")
         self.configure("CONFIG_ON=y\n")
-        reuse.settle(self.source, self.objects)
+        state.settle(self.source, self.objects)
 
     def configure(self, text: str) -> None:
         (self.objects / ".config").write_text(text)
@@ -53,7 +53,6 @@ def test_what_cannot_see_an_edit_is_older_than_its_objects(settled: Settled) -> 
     spared = settled.prepare()
     assert "plain.o" in spared.targets
     assert settled.common.stat().st_mtime_ns < settled.age("plain.o")
-    assert not settled.prepare().targets  # nothing has been built since
 
 
 def test_a_new_symbol_that_no_header_mentions_changes_nothing(settled: Settled) -> None:
@@ -91,24 +90,37 @@ def test_an_option_of_another_kind_of_build_keeps_nothing(settled: Settled) -> N
     assert not spared.targets
 
 
-def test_what_a_failed_build_made_goes_and_the_rest_is_known_again(settled: Settled) -> None:
+def test_what_a_build_that_did_not_end_made_goes_and_the_rest_is_known(settled: Settled) -> None:
     settled.change(*HARMLESS)
     spared = settled.prepare()
-    settled.build("moved")  # and then make met an error
-    assert reuse.rewind(spared, settled.objects)
-    assert not (settled.objects / "moved.o").exists()
-    assert settled.common.stat().st_mtime_ns > settled.age("plain.o")
+    settled.build("moved")  # and then make met an error, or somebody pressed Ctrl-C
     settled.change("#ifdef CONFIG_ON", "\n\n#ifdef CONFIG_ON")
     again = settled.prepare()
+    assert not (settled.objects / "moved.o").exists()
     assert again.targets == spared.targets - {"moved.o"}
     assert settled.common.stat().st_mtime_ns < settled.age("plain.o")
+
+
+def test_the_way_back_is_there_as_often_as_it_is_needed(settled: Settled) -> None:
+    settled.change(*HARMLESS)
+    first = settled.prepare()
+    assert settled.prepare().targets == first.targets
+    settled.build("moved")
+    assert settled.prepare().targets == first.targets - {"moved.o"}
+
+
+def test_a_header_that_cannot_be_decided_any_more_is_new_to_make(settled: Settled) -> None:
+    settled.change(*HARMLESS)
+    settled.prepare()
+    settled.configure("CONFIG_ON=m\n")
+    assert not settled.prepare().targets
+    assert settled.common.stat().st_mtime_ns > settled.age("plain.o")
 
 
 def test_a_patch_that_is_taken_back_after_a_failed_build_leaves_nothing_to_make(
         settled: Settled) -> None:
     settled.change("return a + 1;", "return a + 2;")
-    spared = settled.prepare()
-    assert reuse.rewind(spared, settled.objects)
+    settled.prepare()
     settled.common.write_text(COMMON)
     settled.prepare()
     assert settled.common.stat().st_mtime_ns < settled.age("nothing.o")
@@ -117,26 +129,27 @@ def test_a_patch_that_is_taken_back_after_a_failed_build_leaves_nothing_to_make(
 
 def test_a_failed_build_that_made_most_is_left_to_make(settled: Settled) -> None:
     settled.change(*HARMLESS)
-    spared = settled.prepare()
+    settled.prepare()
     for name in UNITS:
         settled.build(name)
-    assert not reuse.rewind(spared, settled.objects)
-    assert (settled.objects / "plain.o").exists()
     assert not settled.prepare().targets
+    assert (settled.objects / "plain.o").exists()
 
 
 def test_a_failed_build_with_another_config_is_left_to_make(settled: Settled) -> None:
     settled.change(*HARMLESS)
     settled.configure("CONFIG_ON=y\nCONFIG_DRIVER=m\n")
-    assert not reuse.rewind(settled.prepare(), settled.objects)
+    settled.prepare()
     settled.configure("CONFIG_ON=y\n")
     assert not settled.prepare().targets
 
 
-def test_without_a_known_beginning_there_is_no_way_back(settled: Settled) -> None:
+def test_switched_off_there_is_no_way_back(settled: Settled) -> None:
     settled.change(*HARMLESS)
     settled.prepare()
-    assert not reuse.rewind(settled.prepare(), settled.objects)
+    reuse.prepare(settled.source, settled.objects, compiler=("gcc",), env={}, jobs=2,
+                  warned=frozenset(), enabled=False)
+    assert settled.prepare().why == ("the objects' tree is not known",)
 
 
 def test_symbols_that_differ_are_told_as_code_may_name_them() -> None:

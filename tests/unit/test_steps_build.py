@@ -14,6 +14,7 @@ import pytest
 
 from kvtools import configs, headers, kconfig, make, toolchain
 from kvtools.errors import MachineError
+from kvtools.headers import state
 from kvtools.model import Config, Outcome, Owner, Status, Step
 from kvtools.steps import build
 
@@ -210,13 +211,16 @@ def test_an_optional_symbol_may_be_missing(run: Run) -> None:
     assert run(config=config(text)).status is Status.PASS
 
 
-def test_modules_are_built_and_installed_without_links_to_this_machine(run: Run) -> None:
+def test_modules_are_built_and_installed_without_links_to_this_machine(
+    run: Run, tmp_path: Path
+) -> None:
     outcome = run(config=config(GUEST + "CONFIG_MODULES=y\nCONFIG_VIRTIO_MEM=m\n"))
     assert outcome.status is Status.PASS
     assert outcome.directory
     found = sorted((outcome.directory / "modules/lib/modules/6.1.0").rglob("*.ko"))
     assert [path.name for path in found] == ["virtio_mem.ko"]
     assert len(outcome.details["modules_sha256"]) == 64
+    assert state.recorded(tmp_path / "o")  # modules_install is a make as well
 
 
 def test_a_killed_compiler_is_the_machine_s_fault(

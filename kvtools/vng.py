@@ -197,8 +197,13 @@ def scripts_args(scripts: Path | None) -> tuple[str, ...]:
 
 
 def qemu_args(machine: Machine, places: Places, *, interactive: bool) -> tuple[str, ...]:
-    """What goes to QEMU behind vng's own arguments."""
+    """What goes to QEMU behind vng's own arguments.
+
+    The channel before the memory: devices suspend in the reverse of the order in which they
+    were found, and one that the memory refuses is not to have cut the channel by then.
+    """
     return (
+        *(() if interactive else channel_args(places)),
         *type_args(machine),
         *hotplug_args(machine),
         *node_args(machine),
@@ -207,7 +212,7 @@ def qemu_args(machine: Machine, places: Places, *, interactive: bool) -> tuple[s
         *share_args(machine, places),
         *vmcoreinfo_args(machine),
         *qmp_args(places),
-        *(() if interactive else (*channel_args(places), *console_args(places))),
+        *(() if interactive else console_args(places)),
     )
 
 

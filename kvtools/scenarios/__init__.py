@@ -37,6 +37,8 @@ _ALL = {
     "vmem.sysfs": vmem.sysfs,
     "vmem.stress": vmem.stress,
     "vmem.two-devices": vmem.two_devices,
+    "vmem.suspend": vmem.suspend,
+    "vmem.hwpoison": vmem.hwpoison,
     "balloon.offline": balloon.offline,
     "kselftest:memory-hotplug": kselftest.memory_hotplug,
     "kselftest:driver-online": kselftest.driver_online,

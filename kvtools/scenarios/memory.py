@@ -17,6 +17,7 @@ from kvtools.scenarios.base import GUEST, Guest, Unanswered
 PAGE = 4096
 OFFLINE_BIT = 23  # include/uapi/linux/kernel-page-flags.h
 KPF_OFFLINE = 1 << OFFLINE_BIT
+KPF_HWPOISON = 1 << 19
 ENTRY = 8  # bytes in /proc/kpageflags for one page
 SCRIPT = f"sh {shlex.quote(str(GUEST / 'memory.sh'))}"
 
@@ -128,6 +129,16 @@ def page_flags(guest: Guest, view: View, blocks: Sequence[int]) -> array[int]:
     if len(raw) != len(blocks) * pages * ENTRY:
         raise Unanswered("kpageflags", f"only {len(raw)} bytes for {len(blocks)} blocks")
     return array("Q", raw)  # x86 like the guest: same byte order
+
+
+def flags_at(guest: Guest, address: int) -> int:
+    """/proc/kpageflags of the page at a physical address. Raises Unanswered without a memmap."""
+    result = guest.sh(
+        f"dd if=/proc/kpageflags bs={ENTRY} count=1 status=none skip={address // PAGE}"
+    )
+    if len(result.stdout) != ENTRY:
+        raise Unanswered("kpageflags", f"no flags for {address:#x}: {result.complaint}")
+    return array("Q", result.stdout)[0]
 
 
 def runs(blocks: Sequence[int]) -> list[tuple[int, int]]:

@@ -22,7 +22,9 @@ VMEM = tuple(
     for name in ("sysfs", "granularity", "partial-section", "numa")
 )
 """break-vmem.patch has a defect for every scenario but probe; these see theirs in two minutes. Seen
-to FAIL on it as well: flap (198 s) and two-devices (125 s)."""
+to FAIL on it as well: flap (198 s) and two-devices (125 s). break-vmem-module.patch has those of
+suspend and hwpoison, which need config guest-module, a kernel more to build: seen to FAIL by
+``kvtools test tests/data/kernel/break-vmem-module.patch --base oracle --config guest-module``."""
 
 
 def only(*cells: str) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from kvtools.channel import Hello, Result
 from kvtools.qmp import MemoryDevice
-from kvtools.scenarios.memory import KPF_OFFLINE, PAGE
+from kvtools.scenarios.memory import KPF_HWPOISON, KPF_OFFLINE, PAGE
 from kvtools.vmcore.elfcore import MAGIC
 from kvtools.vng import Machine
 
@@ -97,6 +97,9 @@ class FakeVm:
     errno: str = "EPERM"
     wrong_zone: bool = False
     grows: bool = True
+    sleeps: bool = False
+    recovers: bool = True
+    reuses: bool = False
     policy: str = "online_movable"
     hogs: dict[str, int] = field(default_factory=dict)
     loaded: bool = True
@@ -108,6 +111,7 @@ class FakeVm:
         self.zone_of: dict[str, str] = {}
         self.peak: dict[str, int] = {}  # what was plugged when last looked at
         self.used: set[str] = set()
+        self.poisoned: set[int] = set()
 
     # Sizes
 
@@ -180,7 +184,10 @@ class FakeVm:
             "memory.sh": self._memory,
             "zoneinfo": self._zones,
             "pagetypeinfo": lambda _: "Page block order: 10\nPages per block:  1024\n",
+            "kpageflags bs=8 ": self._flags_at,
             "kpageflags": self._flags,
+            "hard_offline_page": self._poison,
+            "/sys/power": lambda _: self._suspend(),
             "hog.py": self._hog_start,
             "/statm": self._hog_said,
             " 1<>": self._hog_command,
@@ -246,6 +253,23 @@ class FakeVm:
             plugged = self.size(at.name) // PAGE - self.flags_error
             flags.extend([1] * plugged + [KPF_OFFLINE | 1] * (pages - plugged))
         return gzip.compress(flags.tobytes())
+
+    def _poison(self, script: str) -> str | int:
+        if self.recovers:
+            self.poisoned.add(int(script.split()[1], 16) // PAGE)
+        return "" if self.recovers else 1
+
+    def _flags_at(self, script: str) -> bytes:
+        pfn = int(script.rpartition("skip=")[2])
+        marked = pfn in self.poisoned and not (self.reuses and self.hogs)
+        return struct.pack("<Q", KPF_HWPOISON if marked else 0)
+
+    def _suspend(self) -> str | int:
+        if not self.sleeps:
+            return 1
+        self.keeps = BLOCK  # a device that was reset forgets
+        self.shrunk_with_hog = True
+        return ""
 
     # Hogs
 

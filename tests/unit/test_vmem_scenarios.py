@@ -51,6 +51,7 @@ def failed(found: dict[str, Status]) -> set[str]:
 KEEPS = {
     "vmem.pinned": {"lowest": 128 * MIB},
     "vmem.partial-section": {"lowest": 12 * MIB},
+    "vmem.hwpoison": {"lowest": 12 * MIB},
 }
 
 
@@ -95,6 +96,13 @@ def test_a_good_driver_passes(name: str, tmp_path: Path) -> None:
         ("vmem.module", {"unload": "leaks"}, {"unload-1"}),
         ("vmem.module", {"unload": "loses"}, {"unload-in-use"}),
         ("vmem.reboot", {"forgets": True}, {"plugged-again"}),
+        ("vmem.suspend", {"sleeps": True}, {"refused", "works-on"}),
+        ("vmem.suspend", {"sleeps": True, "torn": True}, {"unharmed"}),
+        ("vmem.hwpoison", {"lowest": 12 * MIB, "recovers": False}, {"4M.error", "8M.error"}),
+        ("vmem.hwpoison", {"lowest": 12 * MIB, "reuses": True}, {"4M.marked", "8M.marked"}),
+        ("vmem.hwpoison", {"lowest": 12 * MIB, "stubborn": True}, {"4M.empty"}),
+        ("vmem.hwpoison", {"lowest": 12 * MIB, "torn": True}, {"4M.data", "4M.pins"}),
+        ("vmem.hwpoison", {"lowest": 12 * MIB, "grows": False}, {"4M.again", "4M.grow"}),
         ("vmem.sysfs", {"errno": "0"}, {"4M", "8M", "128M"}),
         ("vmem.sysfs", {"errno": "EINVAL"}, {"4M", "8M", "128M"}),
         ("vmem.sysfs", {"control": "user"}, {"4M", "8M", "128M"}),

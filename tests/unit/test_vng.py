@@ -100,7 +100,9 @@ def test_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "which", lambda name: Path("/venv/bin", name))
     argv = vng.argv(Machine(virtio_mem=(VirtioMem(),)), PLACES, accel="tcg", command="sh x")
     assert argv[:3] == ("/venv/bin/vng", "--run", "/tmp/kv.1/boot/bzImage")
-    assert argv[-1].startswith("--qemu-opts=-machine q35 -object memory-backend-ram,id=ram-vmem0")
+    assert argv[-1].startswith("--qemu-opts=-chardev socket,id=kvtools")
+    # What is suspended first was found last: the memory, which refuses, before the channel.
+    assert argv[-1].index("virtserialport") < argv[-1].index("id=ram-vmem0")
     shell = vng.argv(Machine(), PLACES, accel="tcg", command=None)
     assert "--exec" not in shell
     # The console of an interactive guest is the terminal.

@@ -7,7 +7,8 @@ The guest only answers; every size it gives is compared with what QEMU says itse
 from kvtools.scenarios.vmem.basic import probe, resize
 from kvtools.scenarios.vmem.exact import granularity, shrink_to_zero, two_devices
 from kvtools.scenarios.vmem.flap import flap
-from kvtools.scenarios.vmem.life import module, reboot
+from kvtools.scenarios.vmem.hwpoison import hwpoison
+from kvtools.scenarios.vmem.life import module, reboot, suspend
 from kvtools.scenarios.vmem.load import pinned, pressure, stress
 from kvtools.scenarios.vmem.numa import numa
 from kvtools.scenarios.vmem.sections import partial_section
@@ -17,6 +18,7 @@ from kvtools.scenarios.vmem.zone import zone
 __all__ = [
     "flap",
     "granularity",
+    "hwpoison",
     "module",
     "numa",
     "partial_section",
@@ -27,6 +29,7 @@ __all__ = [
     "resize",
     "shrink_to_zero",
     "stress",
+    "suspend",
     "sysfs",
     "two_devices",
     "zone",

@@ -46,14 +46,15 @@ def scenario(
     deadline: float,
     version: int = 1,
     files: tuple[str, ...] = (),
+    needs: tuple[str, ...] = (),
 ) -> Scenario:
-    """A scenario that has the driver, also where it is a module."""
+    """A scenario that has the driver, also where it is a module; ``needs`` beyond the driver's."""
 
     def loaded(guest: Guest) -> Iterator[Subtest]:
         load(guest)
         yield from check(guest)
 
-    return Scenario(name, version, NEEDS, machines.load(machine), deadline, loaded, files)
+    return Scenario(name, version, NEEDS + needs, machines.load(machine), deadline, loaded, files)
 
 
 def load(guest: Guest) -> None:

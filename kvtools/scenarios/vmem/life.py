@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``vmem.module`` and ``vmem.reboot``: a driver that comes and goes, a guest that comes again."""
+"""``vmem.module``, ``vmem.reboot`` and ``vmem.suspend``: a driver that comes and goes, a guest
+that comes again, or would sleep."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ UNLOAD, LOAD = f"rmmod {MODULE}", f"modprobe {MODULE}"
 MODULE_DEADLINE = 15.0
 ROUNDS = 2
 SIZE = 384 * MIB
-HELD = 64  # MiB in use while somebody tries to unload the driver
+HELD = 64  # MiB in use while somebody tries to unload the driver, or to suspend
+SUSPEND = "cd /sys/power && echo 0 >pm_async && echo freeze >state"
+SUSPEND_DEADLINE = 20.0
 
 
 # vmem.module
@@ -132,3 +135,37 @@ def _reached(guest: Guest, at: MemoryDevice, size: int) -> bool:
 
 def reboot() -> Scenario:
     return device.scenario("vmem.reboot", _reboot, "vmem-blocks", deadline=180.0)
+
+
+# vmem.suspend
+
+
+def _suspend(guest: Guest) -> Iterator[Subtest]:
+    """Refused, with everything as before: the device may lose its memory.
+
+    A guest that does go to sleep has nothing to wake it up and answers no more, which is a FAIL.
+    One device after the other, so that those of the machine itself, like the root on 9p, which
+    cannot come back, are not at it first.
+    """
+    devices = device.devices(guest)
+    empty = memory.look(guest)
+    yield _all_at(guest, devices, empty, SIZE, "plugged")
+    hog = Hog(guest, "hold", HELD)
+    result = guest.sh(SUSPEND, deadline=SUSPEND_DEADLINE)
+    yield subtest(
+        "refused", not result.ok, "the guest slept" if result.ok else result.complaint
+    )
+    wrong = device.agree(guest, empty, dict.fromkeys(devices, SIZE))
+    answer = hog.end()
+    yield subtest(
+        "unharmed",
+        answer.intact and not wrong,
+        answer.said or wrong or f"MemTotal agrees, {HELD} MiB are intact",
+    )
+    yield _all_at(guest, devices, empty, 0, "works-on")
+
+
+def suspend() -> Scenario:
+    return device.scenario(
+        "vmem.suspend", _suspend, "vmem-blocks", deadline=180.0, needs=("SUSPEND",)
+    )

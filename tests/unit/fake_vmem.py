@@ -98,6 +98,7 @@ class FakeVm:
     wrong_zone: bool = False
     grows: bool = True
     sleeps: bool = False
+    refuses: str = "0000:00:0b.0"
     recovers: bool = True
     reuses: bool = False
     policy: str = "online_movable"
@@ -265,8 +266,10 @@ class FakeVm:
         return struct.pack("<Q", KPF_HWPOISON if marked else 0)
 
     def _suspend(self) -> str | int:
+        if self.refuses == "":
+            return 9
         if not self.sleeps:
-            return 1
+            return f"memory 0000:00:0a.0\nmemory 0000:00:0b.0\nfailed {self.refuses}\n"
         self.keeps = BLOCK  # a device that was reset forgets
         self.shrunk_with_hog = True
         return ""

@@ -98,6 +98,8 @@ def test_a_good_driver_passes(name: str, tmp_path: Path) -> None:
         ("vmem.reboot", {"forgets": True}, {"plugged-again"}),
         ("vmem.suspend", {"sleeps": True}, {"refused", "works-on"}),
         ("vmem.suspend", {"sleeps": True, "torn": True}, {"unharmed"}),
+        ("vmem.suspend", {"refuses": "0000:00:02.0"}, {"refused"}),
+        ("vmem.suspend", {"refuses": ""}, {"refused"}),
         ("vmem.hwpoison", {"lowest": 12 * MIB, "recovers": False}, {"4M.error", "8M.error"}),
         ("vmem.hwpoison", {"lowest": 12 * MIB, "reuses": True}, {"4M.marked", "8M.marked"}),
         ("vmem.hwpoison", {"lowest": 12 * MIB, "stubborn": True}, {"4M.empty"}),

@@ -5,7 +5,7 @@
     ./kv test                                   # the first run, half an hour on two cores
     .venv/bin/python benchmarks/rerun.py [--case WORD] [--json FILE]
 
-Takes the newest run of the series that tested every patch as the first one, runs it again
+Takes the newest run of patches/virtio-mem that tested every patch as the first one, runs it again
 as it is, then each of CASES below, all against the same store, and prints each time as a ratio
 to the first run. Exits 1 when a run ends otherwise than the first, or when something was done
 again that the change cannot have touched.
@@ -29,22 +29,22 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+SERIES = ROOT / "patches/virtio-mem"  # the cases name patches of it
 KERNEL_STEPS = ("build", "boot", "selftest", "dump")
 SENTENCE = "This sentence was added by benchmarks/rerun.py.\n\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--series", type=Path, default=ROOT / "patches/virtio-mem")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--case", action="append", default=[], metavar="WORD")
     arguments = parser.parse_args()
-    first = _first(len(_patches(arguments.series)))
+    first = _first(len(_patches(SERIES)))
     rows, good = [], True
     for case in CASES:
         if arguments.case and not any(word in case.what for word in arguments.case):
             continue
-        seconds, run = _run(arguments.series, case.change)
+        seconds, run = _run(SERIES, case.change)
         again = [(row["number"], o["step"]) for row in run["patches"] for o in row["outcomes"]
                  if o["step"] in KERNEL_STEPS and o["status"] != "SKIP" and not o["reused"]]
         right = run["status"] == first["status"] and all(

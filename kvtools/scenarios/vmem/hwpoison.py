@@ -17,11 +17,11 @@ from kvtools.scenarios import memory
 from kvtools.scenarios.base import Guest, Scenario, Subtest, subtest
 from kvtools.scenarios.hog import Hog
 from kvtools.scenarios.vmem import device
+from kvtools.scenarios.vmem.sections import PINNED
 from kvtools.vng import MIB
 
 HARD_OFFLINE = "/sys/devices/system/memory/hard_offline_page"
 SIZE = 384 * MIB  # whole memory blocks
-PINNED = (256, 24 * 1024)  # MiB, and a page in every so many KiB: leaves holes when shrunk
 HELD = 128  # MiB in use once the device has grown again
 
 

@@ -31,7 +31,7 @@ SUSPEND = (
     "read -r device <suspend_stats/last_failed_dev; read -r step <suspend_stats/last_failed_step; "
     'echo "failed $device"; [ "$step" = suspend ]'
 )
-"""Fails for another reason than a device, status 9 before it is tried."""
+"""Ends with another status than 0 where it was not a device that failed."""
 SUSPEND_DEADLINE = 20.0
 
 

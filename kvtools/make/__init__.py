@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kvtools import kconfig, process
 from kvtools.events import Tick
-from kvtools.make import ccache, memory, objects
+from kvtools.make import ccache, configured, memory, objects
 from kvtools.make.ccache import Ccache
 from kvtools.make.objects import Tree, open_objects
 from kvtools.model import Config
@@ -66,15 +66,25 @@ def make_args(tree: Tree, targets: Sequence[str], *, jobs: int = 1,
             "LOCALVERSION=", *more, f"-j{jobs}", *targets)
 
 
-def configure(tree: Tree, config: Config, *, deadline: float, log: Path) -> tuple[Made, bytes]:
+def configure(tree: Tree, config: Config, *, deadline: float, log: Path,
+              recall: bool = False) -> tuple[Made, bytes]:
     """Bring ``.config`` to what ``config`` asks for; returns it as olddefconfig left it.
 
-    A .config that comes out as it was keeps its age, so that nothing is rebuilt. The
-    status of the result is that of the first make that failed.
+    A .config that comes out as it was keeps its age, so that nothing is rebuilt. With
+    ``recall`` make is not called when this process configured the same here and no file has
+    changed since that configuring reads. The status of the result is that of the first make
+    that failed.
     """
     path = tree.objects / ".config"
     before, age = (path.read_bytes(), path.stat()) if path.is_file() else (b"", None)
     begun = time.monotonic()
+    asked = "\0".join((config.target, config.text, FIXED_CONFIG, tree.toolchain.digest))
+    if recall and (known := configured.recall(tree.source, tree.objects, asked)):
+        with log.open("a", encoding="utf-8", errors="surrogateescape") as out:
+            out.write(f"# configured as at {known.commit[:12]}, nothing that is read has "
+                      f"changed\n{known.text}")
+        return Made(0, known.text, time.monotonic() - begun), before
+    configured.forget(tree.objects)
     done: list[process.Completed] = []
 
     def make(target: str) -> bool:
@@ -90,6 +100,9 @@ def configure(tree: Tree, config: Config, *, deadline: float, log: Path) -> tupl
     result = path.read_bytes() if path.is_file() else b""
     if result == before and age is not None:
         os.utime(path, ns=(age.st_atime_ns, age.st_mtime_ns))
+    if recall and done[-1].returncode == 0:
+        configured.remember(tree.source, tree.objects, asked, "".join(c.text for c in done),
+                            result)
     return Made(done[-1].returncode, "".join(c.text for c in done),
                 time.monotonic() - begun), result
 

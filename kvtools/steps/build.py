@@ -125,7 +125,7 @@ class _Build:
         (request.out / FRAGMENT).write_text(f"{request.config.text}\n{make.FIXED_CONFIG}")
         self._tick(0, 0, "configuring")
         made, raw = make.configure(self._tree, request.config, deadline=self._left(),
-                                   log=self._log)
+                                   log=self._log, recall=request.header_aware)
         if made.status != 0:
             return self._failed(made)
         (request.out / "config").write_bytes(raw)

@@ -42,28 +42,27 @@ class Product:
 def products(objects: Path) -> tuple[Product, ...]:
     """Everything below ``objects`` that records what it read."""
     found: list[Product] = []
-    known: dict[str, str] = {}
     for directory, _, files in os.walk(objects):
         for file in files:
             if file.startswith(".") and file.endswith(".cmd"):
-                text = Path(directory, file).read_text("utf-8", "surrogateescape")
-                if "\ndeps_" in text:
+                said = dotcmd.read(Path(directory, file))
+                if said.source or said.dependencies:  # else fixdep wrote none
                     target = os.path.relpath(Path(directory, file[1:-4]), objects)
-                    found.append(_product(target, text, objects, known))
+                    found.append(_product(target, said, objects))
     return tuple(sorted(found, key=lambda p: p.target))
 
 
-def _product(target: str, text: str, objects: Path, known: dict[str, str]) -> Product:
-    def absolute(path: str) -> str:
-        if path not in known:
-            known[path] = os.path.normpath(objects / path)
-        return known[path]
-
-    said = dotcmd.parse(text)
-    source = absolute(said.source) if said.source else ""
+@lru_cache(maxsize=8192)
+def _product(target: str, said: dotcmd.DotCmd, objects: Path) -> Product:
+    source = _absolute(objects, said.source) if said.source else ""
     deps = [source] if source else []
-    deps += map(absolute, said.dependencies)
+    deps += (_absolute(objects, path) for path in said.dependencies)
     return Product(target, source, tuple(dict.fromkeys(deps)), said.command)
+
+
+@lru_cache(maxsize=65536)
+def _absolute(objects: Path, path: str) -> str:
+    return os.path.normpath(objects / path)
 
 
 def compile_words(product: Product) -> tuple[str, ...]:

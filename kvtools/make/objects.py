@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvtools import dotcmd
 from kvtools.errors import MachineError
 from kvtools.make import memory
 from kvtools.make.ccache import Ccache
@@ -123,10 +124,10 @@ def _stale(objects: Path, directory: Path, name: str, ages: dict[str, int]) -> b
     """Whether a source that fixdep listed in ``.name.cmd`` is younger than the object."""
     try:
         own = (directory / name).stat().st_mtime_ns
-        text = (directory / f".{name}.cmd").read_text("utf-8", "replace")
+        said = dotcmd.read(directory / f".{name}.cmd")
     except FileNotFoundError:
         return True
-    for source in _sources(text):
+    for source in filter(None, (said.source, *said.dependencies)):
         if source not in ages:
             try:
                 ages[source] = (objects / source).stat().st_mtime_ns
@@ -135,12 +136,3 @@ def _stale(objects: Path, directory: Path, name: str, ages: dict[str, int]) -> b
         if ages[source] > own:
             return True
     return False
-
-
-def _sources(command: str) -> Iterator[str]:
-    """The files of ``source_X :=`` and ``deps_X :=`` in a .cmd file, without wildcards."""
-    for line in command.splitlines():
-        if line.startswith("source_"):
-            yield line.partition(":= ")[2].strip()
-        elif line.startswith("  ") and not line.lstrip().startswith("$("):
-            yield line.strip(" \\")

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from kvtools import dotcmd
@@ -41,3 +44,17 @@ def test_the_first_command_counts_and_a_link_has_no_source() -> None:
 
 def test_what_make_escaped() -> None:
     assert dotcmd.unescaped("gcc -DA='$(pound)x' $$HOME") == "gcc -DA='#x' $HOME"
+
+
+def test_a_file_is_read_again_when_it_is_another(tmp_path: Path) -> None:
+    path = tmp_path / ".swap.o.cmd"
+    path.write_text(OF_FIXDEP.format(saved=""))
+    first = dotcmd.read(path)
+    assert dotcmd.read(path) is first
+    state = path.stat()
+    path.write_text(OF_FIXDEP.format(saved="").replace("linux/mm.h", "linux/nn.h"))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 4_000_000))
+    assert "include/linux/nn.h" in dotcmd.read(path).dependencies
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        dotcmd.read(path)

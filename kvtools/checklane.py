@@ -13,7 +13,7 @@ import hashlib
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -36,6 +36,8 @@ CODE = ("steps/check.py", "mail.py", "diff.py", "warnings.py", "units", "formats
 """Our sources that decide what the outcome of a check is, beside those in its folder."""
 
 Work = Callable[[Path, Tick], Outcome]
+Pairs = tuple[tuple[str, str], ...]
+"""Commits and their git trees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +67,17 @@ class Setup:
 class Hooks:
     """How the owner of the run looks outcomes up, runs and stores them, and asks programs.
 
-    ``stored`` gives the outcome of a key, ``perform`` runs work in a fresh directory and stores
-    what it found, ``scratch`` makes a directory; ``before`` and ``run`` are those of
-    :mod:`kvtools.steps.check`.
+    ``stored`` gives the outcome of the first key that has one, ``perform`` runs work in a fresh
+    directory and stores what it found, ``scratch`` makes a directory; ``before`` and ``run`` are
+    those of :mod:`kvtools.steps.check`, ``twins`` is :meth:`kvtools.twins.Twins.pairs`.
     """
 
-    stored: Callable[[Cell, str], Outcome | None]
+    stored: Callable[[Cell, Iterable[str]], Outcome | None]
     perform: Callable[[int, Cell, str, Work], Outcome]
     scratch: Callable[[], Path]
     before: Callable[[CheckRequest], Side]
     run: Callable[[CheckRequest, Tick], Outcome]
+    twins: Callable[[Pairs, str, str], Iterable[Sequence[str]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +188,13 @@ class CheckLane:
         todo = []
         for cell, future in cells.items():
             check = self._setup.checks[cell.name]
-            outcome_key = self._key(row, check, depends)
-            found = None if check.volatile else self._hooks.stored(cell, outcome_key)
+            found = None
+            if not check.volatile:
+                found = self._hooks.stored(cell, self._keys(row, check, depends))
             if found:
                 future.set_result(found)
             else:
+                outcome_key = next(self._keys(row, check, depends))
                 todo.append(Todo(row, cell, outcome_key, self._request(row, check), future))
         return todo
 
@@ -239,7 +244,17 @@ class CheckLane:
             self._touched[commit] = tuple(Touched(new, old, status) for status, old, new in found)
         return self._touched[commit]
 
-    def _key(self, row: Row, check: Check, depends: Mapping[str, str]) -> str:
+    def _keys(self, row: Row, check: Check, depends: Mapping[str, str]) -> Iterator[str]:
+        """The key of a check, and then that of trees whose comments alone are others."""
+        looks = self._looks_at(row, check)
+        yield self._key(check, depends, looks)
+        if self._hooks.twins and check.unread_comments and check.scope == OBJECTS:
+            trees = ((row.commit, looks["tree"]), (row.parent, looks["parent"]))
+            for tree, parent in list(self._hooks.twins(
+                    trees, depends["config"], check.unread_comments))[1:]:
+                yield self._key(check, depends, {**looks, "tree": tree, "parent": parent})
+
+    def _key(self, check: Check, depends: Mapping[str, str], looks: Mapping[str, Any]) -> str:
         series = self._setup.series
         return key(
             step="check",
@@ -251,7 +266,7 @@ class CheckLane:
             overrides=[asdict(one) for one in _overrides(series.checks.overrides, check.name)],
             programs={program: _program(program) for program in check.programs},
             reads={name: _file(Path(name).expanduser()) for name in check.reads},
-            **self._looks_at(row, check),
+            **looks,
             **depends,
         )
 

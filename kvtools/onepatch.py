@@ -142,7 +142,7 @@ def _run(given: Series, base: Base, known: dict[str, Check], row: checklane.Row,
     with contextlib.ExitStack() as stack:
         setup = checklane.Setup(base, given, known, 1, cores,
                                 stack.enter_context(_scratch(store)), discard)
-        hooks = checklane.Hooks(work.stored, work.perform, store.begin, check.before, check.run)
+        hooks = checklane.Hooks(work.first, work.perform, store.begin, check.before, check.run)
         lane = checklane.CheckLane(setup, hooks)
         stack.callback(lane.stop)
         lane.start([(row, futures)])

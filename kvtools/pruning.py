@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -18,6 +19,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from kvtools.store import Store, locked
+
+TWINS = 90 * 86400.0
+"""Seconds after which the name of a tree without its comments goes."""
 
 
 class Kind(IntEnum):
@@ -127,7 +131,11 @@ def choose(entries: Iterable[Entry], limit: int) -> tuple[Entry, ...]:
 
 
 def remove(entries: Sequence[Entry], store: Store) -> None:
-    """Remove them; a worktree that somebody has taken meanwhile is left."""
+    """Remove them; a worktree that somebody has taken meanwhile is left.
+
+    What the store knows of twins is not worth an entry: it goes when it is old.
+    """
+    store.forget_twins(time.time() - TWINS)
     for entry in entries:
         if entry.kind is Kind.OUTCOME:
             store.forget(entry.path)

@@ -8,13 +8,15 @@ row run on the executor while the next row is built. Every outcome is stored as 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import replace
 from pathlib import Path
 
-from kvtools import bases, checklane, git, make, pending, verdict
+from kvtools import bases, checklane, git, make, pending, twins, verdict
 from kvtools.checks.request import Built
 from kvtools.errors import KvtoolsError, MachineError
 from kvtools.events import Emit, Notice, Progress, StepEnded, Tick, no_tick
@@ -60,6 +62,7 @@ class _Run:
         self._lease: bases.Lease | None = None
         self._checks: checklane.CheckLane | None = None
         self._work = Work(store, request.run_id, emit, reuse=request.reuse, apart=request.apart)
+        self._twins = twins.Twins(store, request.base)
         self._header_aware = request.header_aware
         self._raw: dict[tuple[int, Cell], Future[Outcome]] = {}
         self._by_key: dict[str, tuple[int, Future[Outcome]]] = {}
@@ -117,15 +120,10 @@ class _Run:
         found = self._work.stored(APPLY, outcome_key)
         # The repository may have been made anew since; and whether a conflict can be solved
         # by a three-way merge depends on the objects there, which is not in the key.
-        if found and (found.status is not Status.PASS or not self._has(found.details["commit"])):
+        if found and (found.status is not Status.PASS or not git.has_commit(
+                self.request.base.repo, found.details["commit"])):
             found = None
         return found or self._work.perform(number, APPLY, outcome_key, work)
-
-    def _has(self, commit: str) -> bool:
-        try:
-            return git.rev_parse(self.request.base.repo, commit) == commit
-        except KvtoolsError:
-            return False
 
     def _leased(self) -> bases.Lease:
         if self._lease is None:
@@ -144,8 +142,8 @@ class _Run:
                 request.base, request.series, request.checks, request.jobs, request.cores,
                 self.store.run_directory(request.run_id) / "mails", self.emit),
             checklane.Hooks(
-                self._work.stored, self._work.perform, self.store.begin, self.steps.before,
-                self.steps.check))
+                self._work.first, self._work.perform, self.store.begin, self.steps.before,
+                self.steps.check, self._twins.pairs))
         self._stack.callback(self._checks.stop)
         work = []
         for number in request.plan.rows:
@@ -279,16 +277,19 @@ class _Run:
         raise AssertionError("a row without a tree has a patch that did not apply")
 
     def _build(self, row: int, cell: Cell, tree: Tree, *, reuse: bool = True) -> Outcome:
-        outcome_key = build.outcome_key(tree.tree, self.request.configs[cell.config],
-                                        self.request.toolchain, tree.touched)
-
-        def work(out: Path, tick: Tick) -> Outcome:
-            return self._make(cell, tree, out, tick)
-
-        found = self._work.stored(cell, outcome_key) if reuse else None
-        if found and found.directory and not (found.directory / IMAGE).is_file():
-            found = None  # somebody made room
-        return found or self._work.perform(row, cell, outcome_key, work)
+        config = self.request.configs[cell.config]
+        unread = twins.Unread.HEADERS if config.extra_warnings else twins.Unread.ALL
+        pairs = self._twins.pairs(((tree.commit, tree.tree),), config.digest, unread)
+        keys = (build.outcome_key(one, config, self.request.toolchain, tree.touched)
+                for one, in pairs)
+        own = next(keys)
+        found = self._work.first(cell, itertools.chain([own], keys)) if reuse else None
+        if found and found.directory and (found.directory / IMAGE).is_file():
+            return found  # the image is not there when somebody made room
+        built = self._work.perform(row, cell, own, functools.partial(self._make, cell, tree))
+        if built.status in (Status.PASS, Status.WARN) and not self.request.untrusted:
+            self._twins.know(tree.commit, tree.tree, config.digest, built)
+        return built
 
     # Guests
 

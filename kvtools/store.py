@@ -5,6 +5,7 @@
 
     STATE/outcomes/<2>/<key>.<n>/outcome.json, logs, images     the newest n counts
     STATE/runs/<id>/journal.jsonl, report.json, errors/
+    STATE/twins/<2>/<name>                                      see kvtools.twins
     STATE/tmp/<pid>-<random>/                                   being written
 
 A directory appears under its name only by rename(2) once it is whole, so a run killed at
@@ -171,6 +172,30 @@ class Store:
     def _generations(self, outcome_key: str) -> list[Path]:
         parent = self.root / "outcomes" / outcome_key[:2]
         return sorted(parent.glob(f"{outcome_key}.*"), key=lambda p: int(p.suffix[1:]))
+
+    def twin(self, name: str) -> str | None:
+        """The git tree that was last said to be built under that name."""
+        try:
+            return self._twin_file(name).read_text("ascii")
+        except (OSError, ValueError):
+            return None
+
+    def know_twin(self, name: str, tree: str) -> None:
+        """From now on :meth:`twin` of ``name`` is ``tree``."""
+        path = self._twin_file(name)
+        with _disk(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, tree)
+
+    def forget_twins(self, before: float) -> None:
+        """Remove the names that were last given before a time (seconds since 1970)."""
+        for path in (self.root / "twins").glob("*/*"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+
+    def _twin_file(self, name: str) -> Path:
+        return self.root / "twins" / name[:2] / name
 
     # Runs
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +34,17 @@ class Work:
         """The stored outcome under the name that the cell has in this run."""
         found = self._store.get(self._key(outcome_key)) if self._reuse else None
         return replace(found, step=cell.step, name=cell.name) if found else None
+
+    def first(self, cell: Cell, keys: Iterable[str]) -> Outcome | None:
+        """The outcome stored under the first of ``keys`` that has one. The first key is that of
+        the cell's own tree, the others those of its twins (see kvtools.twins), and it says so."""
+        if not self._reuse:
+            return None
+        for number, one in enumerate(keys):
+            if found := self.stored(cell, one):
+                return replace(found, summary=f"{found.summary} [but for comments the same code]"
+                               if number else found.summary)
+        return None
 
     def perform(
         self, row: int, cell: Cell, outcome_key: str, work: Callable[[Path, Tick], Outcome]

@@ -31,7 +31,9 @@ class Scope(StrEnum):
 class Check:
     """A check as its folder declares it; ``deadline`` and ``cost`` in seconds.
 
-    ``digest`` is over every file of the folder: another check, another outcome.
+    ``unread_comments``: whose comments its program does not see, "all", those of "headers", or
+    "" when it may see any. ``digest`` is over every file of the folder: another check, another
+    outcome.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Check:
     deadline: float = 60.0
     cost: float = 1.0
     volatile: bool = False
+    unread_comments: str = ""
     severity: Level = Level.WARN
     severities: tuple[tuple[str, Level], ...] = ()
     options: Mapping[str, Json] = field(default_factory=dict)
@@ -67,7 +70,8 @@ _TYPES: Mapping[str, Any] = {
     "description": str, "scope": str, "program": str, "files": list, "compares": bool,
     "programs": list, "packages": list, "tree": list, "reads": list,
     "deadline": (int, float),
-    "cost": (int, float), "volatile": bool, "severity": str, "severities": dict, "options": dict,
+    "cost": (int, float), "volatile": bool,
+    "unread_comments": str, "severity": str, "severities": dict, "options": dict,
 }
 
 
@@ -94,6 +98,8 @@ def load(folder: Path) -> Check:
         deadline=float(data.get("deadline", 60.0)),
         cost=float(data.get("cost", 1.0)),
         volatile=data.get("volatile", False),
+        unread_comments=_one_of(path, "unread_comments", data.get("unread_comments", ""),
+                                ("", "all", "headers")),
         severity=_level(path, "severity", data.get("severity", "warn")),
         severities=tuple((rule, _level(path, rule, level))
                          for rule, level in data.get("severities", {}).items()),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kvtools import process
-from kvtools.errors import MachineError, ToolFailed, UserError
+from kvtools.errors import KvtoolsError, MachineError, ToolFailed, UserError
 from kvtools.git.command import WRITE, git, last_error, line
 from kvtools.model import Person
 
@@ -41,6 +41,14 @@ def rev_parse(repo: Path, rev: str) -> str:
     raise UserError(
         f"'{rev}' is not a commit in {repo}", fix="fetch it there, or name another revision"
     )
+
+
+def has_commit(repo: Path, commit: str) -> bool:
+    """Whether a full commit id is one of this repository."""
+    try:
+        return rev_parse(repo, commit) == commit
+    except KvtoolsError:
+        return False
 
 
 def git_paths(repo: Path, *names: str) -> list[Path]:

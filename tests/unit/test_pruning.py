@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,13 @@ def test_ccache_is_shown_and_goes_after_the_outcomes(tmp_path: Path) -> None:
     assert compiled.size >= 50 * KIB
     pruning.remove(pruning.choose([compiled], 0), store)
     assert pruning.survey(store, cache) == ()
+
+
+def test_names_of_trees_go_when_they_are_old(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state")
+    for name, age in (("ab" * 32, pruning.TWINS + 60), ("cd" * 32, pruning.TWINS - 60)):
+        store.know_twin(name, "tree")
+        then = time.time() - age
+        os.utime(tmp_path / "state" / "twins" / name[:2] / name, (then, then))
+    pruning.remove((), store)
+    assert (store.twin("ab" * 32), store.twin("cd" * 32)) == (None, "tree")

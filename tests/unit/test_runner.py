@@ -73,6 +73,7 @@ class Kernel:
     def build(self, request: Any, tick: object) -> Outcome:
         value = (request.source / "file").read_text().strip()
         (request.out / "bzImage").write_text(value)
+        (request.out / "config").write_text("CONFIG_64BIT=y\n")
         answer = self._answer(Step.BUILD, "build", value)
         return replace(answer, details={**answer.details, "image_sha256": f"image {value}"})
 
@@ -95,6 +96,7 @@ def base(tmp_path: Path) -> Base:
     repo = tmp_path / "repo"
     git.init(repo)
     (repo / "file").write_text("zero\n")
+    (repo / "code.h").write_text("/* words */\n")
     commit = git.commit_all(repo, "base", when="2018-05-24T15:12:14Z", who=WHO)
     return Base("test", repo, commit, git.tree_of(repo, commit), "6.1", "test", False)
 
@@ -153,6 +155,7 @@ def toolchain() -> Toolchain:
 
 ONE = mail("one", "file", "zero", "one")
 TWO = mail("two", "file", "one", "two")
+TWO_OF_BASE = mail("two", "file", "zero", "two")
 THREE = mail("three", "file", "two", "three")
 
 
@@ -188,6 +191,16 @@ def test_an_amended_last_patch_only_costs_itself(walk: Any, kernel: Kernel) -> N
     kernel.calls.clear()
     walk(series(ONE, mail("two", "file", "one", "deux")))
     assert kernel.calls == [("build", "deux"), ("boot", "deux")]
+
+
+def test_other_words_in_a_comment_build_nothing(walk: Any, kernel: Kernel) -> None:
+    walk(series(mail("one", "code.h", "/* words */", "/* new */ int a;"), TWO_OF_BASE))
+    kernel.calls.clear()
+    rows = walk(series(mail("one", "code.h", "/* words */", "/* old */ int a;"), TWO_OF_BASE))
+    assert kernel.calls == []
+    assert all("but for comments the same code" in rows[n]["build:guest"].summary for n in (1, 2))
+    walk(series(mail("one", "code.h", "/* words */", "/* old */ int b;"), TWO_OF_BASE))
+    assert [value for step, value in kernel.calls if step == "build"] == ["zero", "two"]
 
 
 def test_an_identical_image_is_booted_once(walk: Any, kernel: Kernel) -> None:

@@ -6,12 +6,12 @@
 
 All three build the base and then the first N patches of a series in one go, incrementally,
 with the same .config, make's -j, toolchain and guest (vng, 512 MiB, two CPUs), and boot each
-kernel to user space; nothing is taken from an earlier run. ktest.pl is the one of the tree,
-in PATCHCHECK mode, without its pauses of a minute and without the boot of a good kernel in
-between, which a guest does not need; the shell loop is ``git rebase --exec`` with make and
-vng. What is fetched, unpacked or checked out before is not counted. Prints one JSON object with
-the seconds of each and the ratio to kvtools; exits 1 when one of them did not boot every kernel.
-Never run yet.
+kernel to user space; nothing is taken from an earlier run. ktest.pl is the one of the tree, in
+PATCHCHECK mode, without its pauses of a minute and without the boot of a good kernel in between,
+which a guest does not need; it wants diffstat. The shell loop is ``git rebase --exec`` with make
+and vng. What is fetched, unpacked or checked out before is not counted. Prints one JSON object
+with the seconds of each and the ratio to kvtools; exits 1 when one of them did not boot every
+kernel.
 
     --series DIR        default patches/virtio-mem
     --patches N[,N...]  how many of its first patches (default 5)
@@ -29,9 +29,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,13 +80,18 @@ CHECKOUT = {last}
 START = """\
 #!/bin/sh
 {stop}
-setsid sh -c {boot} >> {console} 2>&1 < /dev/null &
+setsid sh -c {boot} > /dev/null 2>&1 < /dev/null &
 echo $! > {pid}
 """
 STOP = """\
 #!/bin/sh
 test -s {pid} && kill -KILL -- -$(cat {pid}) 2>/dev/null
 rm -f {pid}
+"""
+
+EDITOR = """\
+#!/bin/sh
+{{ printf '%s\\n' {first}; cat "$1"; }} > "$1.new" && mv "$1.new" "$1"
 """
 
 
@@ -106,29 +112,75 @@ class Job:
         found = (self.work.parent / "home/state").rglob("config")
         return next(path for path in found if path.is_file())
 
-    def vng(self, image: Path) -> str:
+    def vng(self, image: Path, console: Path) -> str:
         accel = "" if _kvm() else "--disable-kvm "
-        return (f"vng --run {image} {accel}--disable-microvm --force-9p --skip-modules "
-                f"--memory 512 --cpus 2 --verbose --cwd / --exec 'echo {UP} > /dev/kmsg'")
+        # Through a pipe: QEMU opens what is its standard output anew, and empties a file.
+        return (f"timeout 300 vng --run {image} {accel}--disable-microvm --force-9p --skip-modules "
+                f"--memory 512 --cpus 2 --verbose --cwd / --exec 'echo {UP} > /dev/kmsg' "
+                f"2>&1 < /dev/null | cat >> {console}")
 
 
 @dataclass(frozen=True)
 class Way:
-    """Kernels that came up, and the seconds for all of them."""
+    """Kernels that came up, the seconds for all of them, and what that took.
+
+    ``ended`` are the seconds until each was built and had been booted, the base's first;
+    ``builds`` those of each build, where they can be told apart; ``gib`` is the most memory
+    in use at one time, less that in use before.
+    """
 
     booted: int
     seconds: float
+    ended: list[float]
+    builds: list[float] = field(default_factory=list)
+    gib: float = 0.0
+
+
+class Memory:
+    """The machine's available memory, looked at every half second from a thread."""
+
+    def __enter__(self) -> Memory:
+        self._least = self._before = self._available()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def gib(self) -> float:
+        return round((self._before - self._least) / 2**20, 2)
+
+    def _look(self) -> None:
+        while not self._end.wait(0.5):
+            self._least = min(self._least, self._available())
+
+    @staticmethod
+    def _available() -> int:
+        found = re.search(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(),
+                          re.MULTILINE)
+        assert found
+        return int(found[1])
 
 
 def main() -> int:
     arguments = _arguments()
+    if not shutil.which("diffstat"):
+        sys.exit("ktest.pl needs diffstat: apt install diffstat")
     results, good = [], True
     with tempfile.TemporaryDirectory(prefix="loops-") as directory:
         work = Path(directory)
         repo, base = _prepared(work)
         for count in arguments.patches:
             job = _job(work / str(count), repo, base, arguments, count)
-            ways = {name: way(job, arguments) for name, way in WAYS.items()}
+            ways = {}
+            for name, way in WAYS.items():
+                with Memory() as memory:
+                    taken = way(job, arguments)
+                ways[name] = replace(taken, gib=memory.gib())
+                print(json.dumps({name: asdict(ways[name])}), file=sys.stderr)
             good &= all(way.booted == count + 1 for way in ways.values())
             ours = ways["kvtools"].seconds
             results.append({
@@ -154,22 +206,24 @@ def _arguments() -> argparse.Namespace:
 
 
 def _with_kvtools(job: Job, arguments: argparse.Namespace) -> Way:
-    """Its own seconds: the worktree is checked out within, as for the others before."""
     series, out = job.work / "series", job.work / "run.json"
-    series.mkdir()
-    for patch in _patches(arguments.series)[: job.count]:
-        shutil.copy(patch, series)
+    _git(job.tree, "format-patch", "-q", "-o", str(series), f"{job.base}..{job.tip}")
+    _kvtools(job.work.parent, "test", str(series), "--only", "apply")  # for the worktree
     home = job.work.parent / "home"
     shutil.rmtree(home / "cache/ccache", ignore_errors=True)
     for objects in (home / "cache").glob("bases/*/*/jobs/*/o"):
         shutil.rmtree(objects)
+    begun = time.time()
     _kvtools(job.work.parent, "test", str(series), "--only", "boot", "--no-reuse",
              "-j", str(job.jobs), "--json", str(out))
     run = json.loads(out.read_text())
-    boots = [o for row in run["patches"] for o in row["outcomes"]
-             if o["step"] == "boot" and "subtest_of" not in o["details"]]
+    boots, builds = ([o for row in run["patches"] for o in row["outcomes"]
+                      if o["step"] == step and "subtest_of" not in o["details"]]
+                     for step in ("boot", "build"))
     return Way(sum(o["status"] in ("PASS", "WARN") for o in boots),
-               round(run["run"]["seconds"], 1))
+               round(run["run"]["seconds"], 1),
+               [round(Path(o["log"]).stat().st_mtime - begun, 1) for o in boots],
+               [round(o["seconds"], 1) for o in builds])
 
 
 def _with_shell(job: Job, arguments: argparse.Namespace) -> Way:
@@ -178,14 +232,23 @@ def _with_shell(job: Job, arguments: argparse.Namespace) -> Way:
     shutil.copy(job.config, objects / ".config")
     make = f"make -C {job.tree} O={objects} LOCALVERSION= -j{job.jobs}"
     image = objects / "arch/x86/boot/bzImage"
-    step = (f"{make} bzImage >> {log} 2>&1 && timeout 300 {job.vng(image)} "
-            f">> {log} 2>&1 < /dev/null; grep -c '{UP}' {log} >&2")
-    _git(job.tree, "checkout", "-q", "--detach", job.base)
-    begun = time.monotonic()
-    _sh(f"{make} olddefconfig > {log} 2>&1; {step}")
+    made, ended = (f"date +%s.%N >> {job.work}/shell.{what}" for what in ("made", "ended"))
+    step = (f"{make} bzImage >> {log} 2>&1 && {made} && {job.vng(image, log)}; {ended}")
+    # The base within the rebase: a checkout of the tip between it and the first patch would
+    # touch every header of the series, and have make build everything once more.
     _git(job.tree, "checkout", "-q", "--detach", job.tip)
-    _git(job.tree, *WHO, "rebase", "-q", "--exec", step, job.base)
-    return Way(_ups(log), round(time.monotonic() - begun, 1))
+    editor = job.work / "editor"
+    editor.write_text(EDITOR.format(first=shlex.quote(f"exec {step}")))
+    editor.chmod(0o755)
+    begun = time.time()
+    _sh(f"{make} olddefconfig > {log} 2>&1")
+    _git(job.tree, *WHO, "-c", f"sequence.editor={editor}", "rebase", "-q", "-i", "--no-ff",
+         "--exec", step, job.base)
+    taken = round(time.time() - begun, 1)
+    made_at, ended_at = (_times(job.work / f"shell.{what}", begun) for what in ("made", "ended"))
+    return Way(_ups(log), taken, ended_at,
+               [round(end - start, 1)
+                for start, end in zip([0.0, *ended_at], made_at, strict=False)])
 
 
 def _with_ktest(job: Job, arguments: argparse.Namespace) -> Way:
@@ -193,7 +256,9 @@ def _with_ktest(job: Job, arguments: argparse.Namespace) -> Way:
     start, stop, pid = (job.work / name for name in ("start", "stop", "qemu.pid"))
     objects.mkdir()
     console.touch()
-    boot = shlex.quote(f"timeout 300 {job.vng(objects / 'arch/x86/boot/bzImage')}")
+    times = job.work / "ktest.ended"
+    boot = shlex.quote(f"{job.vng(objects / 'arch/x86/boot/bzImage', console)}; "
+                       f"date +%s.%N >> {times}")
     names = {"work": job.work, "tree": job.tree, "objects": objects, "console": console,
              "start": start, "stop": stop, "pid": pid, "jobs": job.jobs, "config": job.config,
              "up": UP, "first": job.base, "last": job.tip, "boot": boot}
@@ -201,24 +266,42 @@ def _with_ktest(job: Job, arguments: argparse.Namespace) -> Way:
         path.write_text(text.format(**names))
         path.chmod(0o755)
     _git(job.tree, "checkout", "-q", "--detach", job.tip)
-    begun = time.monotonic()
+    begun = time.time()
     try:
-        subprocess.run(["perl", str(job.tree / "tools/testing/ktest/ktest.pl"),
-                        str(job.work / "ktest.conf")], cwd=job.work, check=False, timeout=LIMIT,
-                       env=_environment(), stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        _quietly(["perl", str(job.tree / "tools/testing/ktest/ktest.pl"),
+                  str(job.work / "ktest.conf")], job.work)
     finally:
         subprocess.run([str(stop)], check=False)
-    return Way(_ups(console), round(time.monotonic() - begun, 1))
+    taken = round(time.time() - begun, 1)
+    return Way(_ups(console), taken, _times(times, begun))
+
+
+def _quietly(argv: list[str], directory: Path) -> None:
+    """ktest.pl looks at its standard input all the time, and one that has ended keeps it busy:
+    with /dev/null it takes half a processor."""
+    child = subprocess.Popen(argv, cwd=directory, env=_environment(), stdin=subprocess.PIPE,
+                             stdout=sys.stderr, start_new_session=True)
+    try:
+        child.wait(LIMIT)
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 WAYS: dict[str, Callable[[Job, argparse.Namespace], Way]] = {
-    "kvtools": _with_kvtools, "shell": _with_shell, "ktest": _with_ktest,
+    "kvtools": _with_kvtools, "ktest": _with_ktest, "shell": _with_shell,
 }
+
+
+def _times(path: Path, begun: float) -> list[float]:
+    if not path.exists():
+        return []
+    return [round(float(line) - begun, 1) for line in path.read_text().split()]
 
 
 def _ups(log: Path) -> int:
     """Kernels that came up; the command line of the guest is shown too, and does not count."""
-    return len(re.findall(rf"^\[ *[\d.]+\]\s*(?:\[.*?\] )?{UP}", log.read_text("utf-8", "replace"),
+    return len(re.findall(rf"^\[ *[\d.]+\] {UP}", log.read_text("utf-8", "replace"),
                           re.MULTILINE))
 
 

@@ -21,8 +21,11 @@ from kvtools import cpp
 from kvtools.errors import KvtoolsError
 from kvtools.git.command import git as run
 from kvtools.model import Base, Outcome
+from kvtools.sources import code_digest
 from kvtools.store import Store, key
 
+# Our sources that decide which trees are one: what another version of them said does not count.
+_CODE = ("twins.py", "cpp/comments.py")
 # What says how a kernel is built; a file that one of them names may be read in any way.
 _RULES = (
     *(f":(glob)**/{name}" for name in (
@@ -80,7 +83,9 @@ class Twins:
 
     def _name(self, commit: str, config: str, unread: Unread) -> str | None:
         code = self._code(commit, unread)
-        return key(twin=code, config=config, unread=unread) if code else None
+        if not code:
+            return None
+        return key(twin=code, config=config, unread=unread, code=code_digest(*_CODE))
 
     def _code(self, commit: str, unread: Unread) -> str | None:
         if (commit, unread) not in self._codes:

@@ -24,7 +24,7 @@ from kvtools.warnings import Diagnostic
 
 __all__ = ["FIXED_CONFIG", "FIXED_ENV", "LOAD_ONLY", "Ccache", "Made", "Tree",
            "build", "configure", "final_config", "image_path", "kconfig_texts", "make_args",
-           "open_objects", "uncached", "warned"]
+           "open_objects", "standing", "uncached", "warned"]
 
 FIXED_ENV: Mapping[str, str] = {
     "KBUILD_BUILD_TIMESTAMP": "Sat Jan  1 00:00:00 UTC 2000",
@@ -108,13 +108,17 @@ def configure(tree: Tree, config: Config, *, deadline: float, log: Path,
 
 
 def build(tree: Tree, targets: Sequence[str], *, jobs: int, deadline: float, log: Path,
-          tick: Tick, variables: Mapping[str, str] | None = None) -> Made:
+          tick: Tick, variables: Mapping[str, str] | None = None,
+          expected: int | None = None) -> Made:
     """Make ``targets``. The output is appended to ``log``; ``tick`` counts objects.
+
+    ``expected`` is how many there will be; None to look through the object directory for it.
 
     ``warnings`` of the result are those of the whole object directory. Raises
     :class:`ToolTimeout` after ``deadline`` seconds; a failing make is a result.
     """
-    expected = objects.expected_objects(tree)
+    if expected is None:
+        expected = objects.expected_objects(tree)
     compiled = 0
     objects.begin(tree)
     with (tree.objects / memory.OUTPUT).open("a", encoding="utf-8", buffering=1,
@@ -133,6 +137,14 @@ def build(tree: Tree, targets: Sequence[str], *, jobs: int, deadline: float, log
     objects.end(tree, complete=done.returncode == 0)
     return Made(done.returncode, done.text, done.seconds, compiled, ccache.hits(tree.objects),
                 memory.warnings(tree.objects))
+
+
+def standing(tree: Tree) -> Made | None:
+    """What :func:`build` would say when it has nothing to make; None when something is gone."""
+    if not all(path.is_file() for path in (image_path(tree), tree.objects / "System.map",
+                                           tree.objects / "vmlinux")):
+        return None
+    return Made(0, "", 0.0, warnings=memory.warnings(tree.objects))
 
 
 def _make(tree: Tree, targets: Sequence[str], *, deadline: float, log: Path, jobs: int = 1,

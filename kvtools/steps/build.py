@@ -137,19 +137,23 @@ class _Build:
         arch = request.toolchain.arch
         modules = "m" in final.values()
         spared = self._spare()
-        made = self._make([arch.image_target, *(["modules"] if modules else [])])
+        standing = make.standing(self._tree) if spared.unread else None
+        made = standing or self._make([arch.image_target, *(["modules"] if modules else [])],
+                                      expected=spared.expected)
         if made.status != 0:
             return self._failed(made)
         sampled = headers.sample(spared, self._tree.objects, env=make.uncached())
         if sampled.wrong:
             return self._wrong(spared, sampled)
-        if request.verify and spared.targets and (wrong := self._verify(modules=modules)):
+        kept = bool(spared.targets or standing)
+        if request.verify and kept and (wrong := self._verify(modules=modules)):
             return self._wrong(spared, headers.Sampled((), wrong))
         details: dict[str, Json] = {"objects_built": made.objects,
                                     "objects_cached": made.cached,
                                     "objects_spared": len(spared.targets),
                                     "objects_sampled": list(sampled.checked),
-                                    "verified": bool(request.verify and spared.targets),
+                                    "make_called": standing is None,
+                                    "verified": request.verify and kept,
                                     "headers_left_to_make": list(spared.why)}
         if modules:
             installed = self._make(["modules_install"], INSTALL_MOD_PATH=str(
@@ -168,6 +172,8 @@ class _Build:
             tree.source, tree.objects, compiler=(request.toolchain.cc,), env=make.FIXED_ENV,
             jobs=request.jobs, warned=make.warned(tree), enabled=request.header_aware)
         lines = [f"left to make: {why}" for why in spared.why]
+        if spared.unread:
+            lines.append("nothing to make: no product reads a file that has changed")
         if spared.decision:
             removed, kept = len(spared.decision.rebuild), len(spared.targets)
             lines.append(f"{kept} objects kept, {removed} to be made again "
@@ -222,11 +228,13 @@ class _Build:
     def _left(self) -> float:
         return self._request.deadline - (time.monotonic() - self._begun)
 
-    def _make(self, targets: Sequence[str], **variables: str) -> make.Made:
+    def _make(self, targets: Sequence[str], expected: int | None = None,
+              **variables: str) -> make.Made:
         if self._request.config.extra_warnings:
             variables["W"] = self._request.config.extra_warnings
         return make.build(self._tree, targets, jobs=self._request.jobs, deadline=self._left(),
-                          log=self._log, tick=self._tick, variables=variables)
+                          log=self._log, tick=self._tick, variables=variables,
+                          expected=expected)
 
     def _passed(
         self, made: make.Made, details: dict[str, Json], *, debug_info: bool
@@ -249,7 +257,8 @@ class _Build:
         said = f", {_count(len(found), 'warning')}" if found else ""
         kept = details["objects_spared"]
         notes = [*([f"{kept} kept"] if kept else []),
-                 *([f"{made.cached} by ccache"] if made.cached else [])]
+                 *([f"{made.cached} by ccache"] if made.cached else []),
+                 *([] if details["make_called"] else ["nothing that is read has changed"])]
         also = f" ({', '.join(notes)})" if notes else ""
         summary = (f"{image.name} {len(data) / 1e6:.1f} MB, "
                    f"{_count(made.objects, 'object')}{also}{said}")

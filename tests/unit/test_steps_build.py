@@ -347,3 +347,51 @@ def test_a_verified_build_is_compared_with_one_from_nothing(run: Run, fakelinux:
     (tmp_path / "fresh/mm/extra.o").touch()
     assert headers.differing(tmp_path / "o", tmp_path / "fresh") == (
         "mm/extra.o", "mm/page_alloc.o")
+
+
+READ_BY_NOBODY = ("MAINTAINERS", "drivers/virtio/virtio_mem.c",
+                  "tools/testing/selftests/memory-hotplug/mem-on-off-test.sh")
+
+
+@pytest.mark.parametrize("name", READ_BY_NOBODY)
+def test_make_is_not_called_when_no_product_reads_what_changed(
+    run: Run, fakelinux: Path, name: str
+) -> None:
+    first = run()
+    with (fakelinux / name).open("a") as file:
+        file.write("\n")
+    second = run()
+    assert (first.details["make_called"], second.details["make_called"]) == (True, False)
+    assert image(second) == image(first)
+    assert second.summary.endswith("0 objects (nothing that is read has changed)")
+    off = run(header_aware=False)  # make itself finds nothing to do either
+    assert (off.details["make_called"], off.details["objects_built"]) == (True, 0)
+
+
+def test_what_is_read_or_may_be_is_left_to_make(run: Run, fakelinux: Path, tmp_path: Path) -> None:
+    run()
+    for name in ("mm/page_alloc.c", "include/linux/mm.h", "Kbuild", "scripts/fixdep.sh",
+                 "README"):
+        with (fakelinux / name).open("a") as file:
+            file.write("\n")
+        assert run().details["make_called"], name
+        subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "-qam",
+                        "x"], cwd=fakelinux, check=True)
+        run()
+    (fakelinux / "mm/new.c").touch()
+    assert run().details["make_called"]
+    (fakelinux / "mm/new.c").unlink()
+    (tmp_path / "o/vmlinux").unlink()
+    assert run().details["make_called"]
+    assert not run().details["make_called"]
+
+
+def test_verification_covers_a_build_for_which_make_was_not_called(
+    run: Run, fakelinux: Path, tmp_path: Path
+) -> None:
+    run()
+    (tmp_path / "o/mm/page_alloc.o").write_bytes(b"not what the compiler makes")
+    with (fakelinux / "MAINTAINERS").open("a") as file:
+        file.write("\n")
+    outcome = run(verify=True)
+    assert (outcome.status, outcome.details["wrong_reuse"]) == (Status.ERROR, ["mm/page_alloc.o"])

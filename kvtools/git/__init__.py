@@ -17,6 +17,7 @@ from kvtools.git.history import (
     merges,
     touched_files,
     touched_lines,
+    touched_lines_of,
 )
 from kvtools.git.identity import identity
 from kvtools.git.ranges import Revision, between, described, is_ancestor, merge_bases, revert
@@ -26,7 +27,9 @@ from kvtools.git.repository import (
     borrow,
     checkout,
     commit_all,
+    commits_there,
     common_dir,
+    content,
     has_commit,
     ids_of,
     init,
@@ -50,7 +53,9 @@ __all__ = [
     "changes",
     "checkout",
     "commit_all",
+    "commits_there",
     "common_dir",
+    "content",
     "described",
     "diff_of",
     "environment",
@@ -69,6 +74,7 @@ __all__ = [
     "show",
     "touched_files",
     "touched_lines",
+    "touched_lines_of",
     "tree_of",
     "worktree_add",
 ]

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +69,20 @@ def touched_lines(repo: Path, commit: str) -> dict[str, tuple[tuple[int, int], .
     return diff.new_ranges(diff_of(repo, commit))
 
 
+def touched_lines_of(
+    repo: Path, commits: Sequence[str]
+) -> dict[str, dict[str, tuple[tuple[int, int], ...]]]:
+    """:func:`touched_lines` of each of some full commit ids, by one git."""
+    if not commits:
+        return {}
+    done = git(repo, *_DIFF_TREE, "--patch", "--unified=0", "--always", "--stdin",
+               stdin="".join(f"{commit}\n" for commit in commits).encode())
+    # No line of a diff is an id: each begins with a word, a sign or a blank.
+    parts = re.split(rb"^([0-9a-f]{40,64})\n", done.stdout, flags=re.MULTILINE)[1:]
+    diffs = {parts[n].decode(): parts[n + 1].lstrip(b"\n") for n in range(0, len(parts), 2)}
+    return {commit: diff.new_ranges(diff.parse(diffs[commit])) for commit in commits}
+
+
 def diff_of(repo: Path, commit: str) -> tuple[diff.FileDiff, ...]:
     """What a commit changes against its first parent, without lines of context."""
     return diff.parse(_diff_tree(repo, commit, "--patch", "--unified=0").stdout)
@@ -83,8 +99,10 @@ def changes(repo: Path, commit: str) -> Changes:
     return Changes(files, insertions, deletions)
 
 
+_DIFF_TREE = ("diff-tree", "-r", "--root", "--find-renames", "--inter-hunk-context=0",
+              "--no-color", "--no-ext-diff", "--no-textconv", "-O/dev/null", "--src-prefix=a/",
+              "--dst-prefix=b/", "-m", "--first-parent")
+
+
 def _diff_tree(repo: Path, commit: str, *kind: str) -> process.Completed:
-    return git(repo, "diff-tree", *kind, "-r", "--root", "--no-commit-id", "--find-renames",
-                "--inter-hunk-context=0", "--no-color", "--no-ext-diff", "--no-textconv",
-                "-O/dev/null", "--src-prefix=a/", "--dst-prefix=b/", "-m", "--first-parent",
-                commit)
+    return git(repo, *_DIFF_TREE, *kind, "--no-commit-id", commit)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from kvtools import process
 from kvtools.errors import KvtoolsError, MachineError, ToolFailed, UserError
@@ -51,6 +53,12 @@ def has_commit(repo: Path, commit: str) -> bool:
         return False
 
 
+def commits_there(repo: Path, commits: Sequence[str]) -> set[str]:
+    """Those of full commit ids that are commits of this repository."""
+    rows = git(repo, "cat-file", "--batch-check", stdin=_lines(commits)).text.splitlines()
+    return {row.split()[0] for row in rows if row.split()[1:2] == ["commit"]}
+
+
 def git_paths(repo: Path, *names: str) -> list[Path]:
     """Where files of the git directory are, worktrees and ``.git`` files taken into account."""
     wanted = [word for name in names for word in ("--git-path", name)]
@@ -63,16 +71,24 @@ def tree_of(repo: Path, commit: str) -> str:
     return line(repo, "rev-parse", "--verify", commit + "^{tree}")
 
 
-def ids_of(repo: Path, commit: str, paths: Sequence[str]) -> tuple[str, ...]:
-    """The ids of files and directories of a commit: equal ids, equal names and contents.
+@functools.lru_cache(maxsize=256)
+def ids_of(repo: Path, commit: str, paths: tuple[str, ...]) -> Mapping[str, str]:
+    """The ids of the files and directories that a commit has of ``paths``: equal ids, equal
+    names and contents. ``commit`` is a full id: what it names never changes.
 
-    Raises UserError when the commit does not have one of them.
+    Raises UserError when it is not a commit there.
     """
-    done = git(repo, "rev-parse", *(f"{commit}:{path}" for path in paths), check=False)
-    if done.returncode != 0:
-        tree_of(repo, commit)  # git says the same of a commit that is not there
-        raise UserError(f"commit {commit[:12]}: {last_error(done)}")
-    return tuple(done.text.split())
+    asked = _lines([commit, *(f"{commit}:{path}" for path in paths)])
+    rows = git(repo, "cat-file", "--batch-check", stdin=asked).text.splitlines()
+    own, *found = (row.split() for row in rows)
+    if own[1:2] != ["commit"]:
+        raise UserError(f"{commit[:12]} is not a commit in {repo}")
+    return MappingProxyType({path: words[0] for path, words in zip(paths, found, strict=True)
+                             if words[1:2] in (["blob"], ["tree"])})
+
+
+def _lines(words: Iterable[str]) -> bytes:
+    return "".join(f"{word}\n" for word in words).encode()
 
 
 def init(path: Path, *, bare: bool = False, object_format: str = "sha1") -> None:
@@ -214,3 +230,8 @@ def show(repo: Path, commit: str, path: str) -> bytes:
 def blob(repo: Path, commit: str, path: str) -> bytes | None:
     done = git(repo, "cat-file", "blob", f"{commit}:{path}", check=False)
     return done.stdout if done.returncode == 0 else None
+
+
+def content(repo: Path, blob_id: str) -> bytes:
+    """The bytes of a blob."""
+    return git(repo, "cat-file", "blob", blob_id).stdout

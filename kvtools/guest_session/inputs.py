@@ -11,7 +11,7 @@ from typing import Protocol
 
 from kvtools import git, process
 from kvtools.channel import AGENT
-from kvtools.errors import UserError
+from kvtools.cpp.comments import without_comments
 from kvtools.guest_session.request import GuestRequest
 from kvtools.model import Json
 from kvtools.sources import code_digest, digest_of
@@ -24,7 +24,8 @@ CODE = (  # our own sources that decide what an outcome is
 
 
 class Keyed(Protocol):
-    """A scenario as far as its key goes; ``files`` are paths of the tree under test."""
+    """A scenario as far as its key goes; ``files`` are paths of the tree under test, and so are
+    ``headers``, whose comments are not read."""
 
     @property
     def name(self) -> str: ...
@@ -35,21 +36,29 @@ class Keyed(Protocol):
     @property
     def files(self) -> tuple[str, ...]: ...
     @property
+    def headers(self) -> tuple[str, ...]: ...
+    @property
     def programs(self) -> tuple[str, ...]: ...
 
 
-def inputs_of(scenario: Keyed, request: GuestRequest) -> Json:
-    """Plain data: equal for equal inputs."""
+def inputs_of(scenario: Keyed, request: GuestRequest,
+              paths: tuple[str, ...] = ()) -> Json:
+    """Plain data: equal for equal inputs. ``paths`` are those of all scenarios, if there are
+    more: they are asked for in one go, once per commit."""
+    own = (*scenario.files, *scenario.headers)
+    there = git.ids_of(request.repo, request.commit, paths or own) if own else {}
     return {
         "scenario": scenario.name,
         "version": scenario.version,
         "machine": asdict(scenario.machine.with_more(request.extra_memory)),
         "accel": request.accel,
         **({"slowdown": request.slowdown} if request.slowdown != 1 else {}),
-        "guest": digest(AGENT.parent),
+        "guest": _agent(),
         "code": code_digest(*CODE),
         "programs": {name: _program(name) for name in scenario.programs},
-        "files": _tree_digest(request, scenario.files) if scenario.files else "",
+        "files": [there.get(path, "absent") for path in scenario.files],
+        "headers": [_code(request.repo, there[path]) if path in there else "absent"
+                    for path in scenario.headers],
     }
 
 
@@ -60,11 +69,17 @@ def _program(name: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
 
 
-def _tree_digest(request: GuestRequest, files: tuple[str, ...]) -> str:
-    try:
-        return " ".join(git.ids_of(request.repo, request.commit, files))
-    except UserError:
-        return "absent"
+@functools.lru_cache(maxsize=64)
+def _code(repo: Path, blob: str) -> str:
+    """A digest over a header without its comments; its own id when it cannot be read so."""
+    bare = without_comments(git.content(repo, blob))
+    return hashlib.sha256(bare).hexdigest() if bare is not None else blob
+
+
+@functools.cache
+def _agent() -> str:
+    """Read once per process, which runs what it once read."""
+    return digest(AGENT.parent)
 
 
 def digest(folder: Path) -> str:

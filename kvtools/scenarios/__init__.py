@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What can be done to a guest: the registry of scenarios."""
 
+import functools
+
 from kvtools.errors import UserError
 from kvtools.scenarios import (
     balloon,
@@ -18,7 +20,8 @@ from kvtools.scenarios.base import Guest, Scenario, Subtest, absent, missing
 
 machine = machines.load
 
-__all__ = ["Guest", "Scenario", "Subtest", "absent", "get", "machine", "missing", "names"]
+__all__ = ["Guest", "Scenario", "Subtest", "absent", "get", "machine", "missing", "names",
+           "paths"]
 
 _ALL = {
     "boot": boot.scenario,
@@ -53,6 +56,13 @@ _ALL = {
 def names() -> tuple[str, ...]:
     """Every scenario, ``boot`` first, in the order in which they run."""
     return tuple(_ALL)
+
+
+@functools.cache
+def paths() -> tuple[str, ...]:
+    """What scenarios take from the tree under test."""
+    made = [get(name) for name in _ALL]
+    return tuple(sorted({path for one in made for path in (*one.files, *one.headers)}))
 
 
 def get(name: str) -> Scenario:

@@ -110,8 +110,8 @@ class Scenario:
 
     ``needs`` are config symbols that must be ``y`` or ``m``, ``machine`` the guest,
     ``deadline`` seconds under KVM for all of it, ``files`` paths of the tree under test
-    that go into it, ``programs`` what this machine needs beyond QEMU. A change of
-    ``version`` makes stored outcomes stale.
+    that go into it, ``headers`` paths of which only the code does, ``programs`` what this
+    machine needs beyond QEMU. A change of ``version`` makes stored outcomes stale.
     """
 
     name: str
@@ -121,6 +121,7 @@ class Scenario:
     deadline: float
     check: Callable[[Guest], Iterator[Subtest]]
     files: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
 
     def run(self, guest: Guest) -> Iterator[Subtest]:

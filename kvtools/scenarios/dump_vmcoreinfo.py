@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kvtools import git
+from kvtools.cpp.comments import without_comments
 from kvtools.errors import UserError
 from kvtools.model import Status
 from kvtools.scenarios import machines
@@ -72,6 +73,7 @@ def offline_value(guest: Guest, found: info.Vmcoreinfo) -> Subtest:
         header = git.show(guest.source.repo, guest.source.commit, PAGE_FLAGS)
     except UserError as error:
         return Subtest(name, Status.SKIP, error.message)
+    header = without_comments(header) or header  # as in the key
     expected = info.page_type(header.decode("utf-8", "replace"), "offline")
     if expected is None:
         return Subtest(name, Status.SKIP, f"no page type for offline pages in {PAGE_FLAGS}")
@@ -94,5 +96,5 @@ def vmcoreinfo() -> Scenario:
         machine=machines.load("dump-live"),
         deadline=60.0,
         check=_check,
-        files=(PAGE_FLAGS,),
+        headers=(PAGE_FLAGS,),
     )

@@ -23,7 +23,7 @@ FIRST = "first-try"
 
 def inputs(request: GuestRequest) -> Json:
     """What beside image and config the outcome depends on, for its content key."""
-    return inputs_of(scenarios.get(request.scenario), request)
+    return inputs_of(scenarios.get(request.scenario), request, scenarios.paths())
 
 
 def outcome_key(

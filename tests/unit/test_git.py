@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kvtools import git
-from kvtools.errors import MachineError, ToolFailed, UserError
+from kvtools.errors import MachineError, UserError
 from kvtools.model import Person
 
 WHO = Person("Änne Author", "anne@example.org")
@@ -230,15 +230,36 @@ def test_archive_and_show(repo: Path, tmp_path: Path) -> None:
 
 def test_ids_tell_contents(repo: Path, tmp_path: Path) -> None:
     head = git.rev_parse(repo, "HEAD")
-    before = git.ids_of(repo, head, ["mm", "README"])
-    assert before[0] != before[1]
+    before = git.ids_of(repo, head, ("mm", "README", "no-such"))
+    assert before.keys() == {"mm", "README"}
     write(repo, "mm/page.c", "other\n")
-    after = git.ids_of(repo, git.commit_all(repo, "x", when=WHEN, who=WHO), ["mm", "README"])
-    assert (after[0] != before[0], after[1] == before[1]) == (True, True)
-    with pytest.raises(UserError, match="no-such"):
-        git.ids_of(repo, head, ["mm", "no-such"])
-    with pytest.raises(ToolFailed):
-        git.ids_of(repo, "f" * 40, ["mm"])
+    after = git.ids_of(repo, git.commit_all(repo, "x", when=WHEN, who=WHO), ("mm", "README"))
+    assert (after["mm"] != before["mm"], after["README"] == before["README"]) == (True, True)
+    assert git.content(repo, after["README"]) == (repo / "README").read_bytes()
+    for name in ("f" * 40, before["README"]):
+        with pytest.raises(UserError, match="is not a commit"):
+            git.ids_of(repo, name, ("mm",))
+
+
+def test_commits_there(repo: Path) -> None:
+    head = git.rev_parse(repo, "HEAD")
+    asked = [head, "f" * 40, git.tree_of(repo, head)]
+    assert git.commits_there(repo, asked) == {head}
+    assert git.commits_there(repo, []) == set()
+
+
+def test_lines_of_many_commits_are_those_of_each(repo: Path) -> None:
+    base = git.rev_parse(repo, "HEAD")
+    write(repo, "mm/page.c", edited(3) + f"{base}\n")  # an id as a line of a file
+    first = commit(repo, "first")
+    write(repo, "mm/page.c", edited(4))
+    second = commit(repo, "second")
+    empty = git.commit_all(repo, "nothing", when=WHEN, who=WHO)
+    commits = [second, base, empty, first]
+    found = git.touched_lines_of(repo, commits)
+    assert found == {one: git.touched_lines(repo, one) for one in commits}
+    assert found[empty] == {} and found[first] != found[second]
+    assert git.touched_lines_of(repo, []) == {}
 
 
 def test_history(repo: Path) -> None:

@@ -27,12 +27,10 @@ from kvtools.guest_session import (
     cell,
     faults,
     guest,
-    inputs_of,
     run_cell,
     skipped,
 )
 from kvtools.guest_session.faults import End, OutOfTime, explain
-from kvtools.guest_session.inputs import CODE, digest
 from kvtools.guest_session.reproducer import BY_HAND, by_hand, qmp_line, reproducer
 from kvtools.guest_session.shell import resize_line
 from kvtools.model import Outcome, Owner, Status, Step
@@ -41,7 +39,6 @@ from kvtools.scenarios import Subtest
 from kvtools.scenarios.base import GUEST as SCRIPTS
 from kvtools.scenarios.base import Guest as ScenarioGuest
 from kvtools.scenarios.base import Scenario
-from kvtools.sources import PACKAGE, code_digest, files_of
 from kvtools.vng import Machine, Places, VirtioMem
 
 UNIT = Path(__file__).parent
@@ -420,38 +417,6 @@ def test_the_qmp_lines_run(tmp_path: Path) -> None:
     assert seen[1]["value"] == 1 << 30
     assert "kvtools" not in line
     assert qmp_line("quit", {}).startswith("python3 -c ")
-
-
-def test_inputs(tmp_path: Path) -> None:
-    request = GuestRequest(Step.SELFTEST, tmp_path, "t", "tcg", tmp_path, "HEAD", tmp_path)
-    one = Scenario("t", 1, (), Machine(), 1.0, passes)
-    assert inputs_of(one, request) == inputs_of(one, request)
-    others = [
-        Scenario("t", 2, (), Machine(), 1.0, passes),
-        Scenario("t", 1, (), Machine(cpus=1), 1.0, passes),
-    ]
-    assert all(inputs_of(other, request) != inputs_of(one, request) for other in others)
-    json.dumps(inputs_of(one, request))
-    assert inputs_of(one, request)["code"] == code_digest(*CODE)
-
-
-def test_the_code_that_judges_is_in_the_key() -> None:
-    found = {str(path.relative_to(PACKAGE)) for path in files_of(PACKAGE, CODE)}
-    assert {"dmesg.py", "ktap.py", "channel.py", "qmp.py", "vng.py"} <= found
-    assert {"guest_session/cell.py", "guest_session/faults.py", "scenarios/vmem/load.py"} <= found
-    assert all((PACKAGE / name).is_file() and name.endswith(".py") for name in found)
-
-
-def test_digest_sees_names_modes_and_contents(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("x")
-    seen = {digest(tmp_path)}
-    (tmp_path / "a").write_text("y")
-    seen.add(digest(tmp_path))
-    (tmp_path / "a").chmod(0o755)
-    seen.add(digest(tmp_path))
-    (tmp_path / "a").rename(tmp_path / "b")
-    seen.add(digest(tmp_path))
-    assert len(seen) == 4
 
 
 # A guest that is made to crash

@@ -8,7 +8,6 @@ Whoever owns the run gives a way to look an outcome up and one to run and store 
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import re
 import shutil
@@ -42,11 +41,14 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A patch that applied: ``lines`` are the new-side ranges that it touched, by file."""
+    """A patch that applied: its commit and its parent's, the git trees of both; ``lines`` are
+    the new-side ranges that it touched, by file."""
 
     number: int
     commit: str
     parent: str
+    tree: str
+    parent_tree: str
     lines: Mapping[str, tuple[tuple[int, int], ...]]
 
 
@@ -273,9 +275,8 @@ class CheckLane:
     def _looks_at(self, row: Row, check: Check) -> dict[str, Any]:
         """What of the series a check can see. One of objects sees none of its words, one of a
         patch only its own: a message amended before it gives its commit another id, no more."""
-        series, repo = self._setup.series, self._setup.base.repo
-        seen: dict[str, Any] = {
-            "tree": _tree_of(repo, row.commit), "parent": _tree_of(repo, row.parent)}
+        series = self._setup.series
+        seen: dict[str, Any] = {"tree": row.tree, "parent": row.parent_tree}
         if check.scope == OBJECTS:
             return seen
         seen |= {"number": row.number, "count": len(series.patches),
@@ -285,12 +286,6 @@ class CheckLane:
             seen |= {"commit": row.commit, "mails": self._digests,
                      "previous": [_sha(one) for one in series.previous]}
         return seen
-
-
-@functools.lru_cache(maxsize=512)
-def _tree_of(repo: Path, commit: str) -> str:
-    """A commit's id stands for the same tree for ever; each check of each row asks for two."""
-    return git.tree_of(repo, commit)
 
 
 def _overrides(all_of_them: Iterable[Override], name: str) -> tuple[Override, ...]:

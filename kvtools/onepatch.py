@@ -89,14 +89,15 @@ def _check(mails: Sequence[bytes], cover: bytes | None, tree: Path, parent: str,
     known = {c.name: c for c in checks.available(checks.configured(paths.config()))
              if c.scope == scope}
     rows: list[checklane.Row] = []
-    commit = base.commit
+    commit, tree_before = base.commit, base.tree
     for patch in given.patches:
         made = _commit(base, commit, patch.mail, patch.author)
         if made is None:
             return Checked(patch.subject, (), f"it does not apply to {commit[:12]}")
         lines = git.touched_lines(base.repo, made)
-        rows.append(checklane.Row(patch.number, made, commit, lines))
-        commit = made
+        own = git.tree_of(base.repo, made)
+        rows.append(checklane.Row(patch.number, made, commit, own, tree_before, lines))
+        commit, tree_before = made, own
     outcomes = _run(given, base, known, rows[-1], scope, cores)
     return Checked(given.cover.subject if given.cover else given.patches[-1].subject, outcomes)
 

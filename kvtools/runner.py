@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import replace
 from pathlib import Path
 
-from kvtools import bases, checklane, git, make, pending, twins, verdict
+from kvtools import applylane, bases, checklane, git, make, pending, twins, verdict
 from kvtools.checks.request import Built
 from kvtools.errors import KvtoolsError, MachineError
 from kvtools.events import Emit, Notice, Progress, StepEnded, Tick, no_tick
@@ -25,8 +24,8 @@ from kvtools.plan import APPLY, GUEST_STEPS, Cell
 from kvtools.quarantine.choice import Steps as Steps
 from kvtools.quarantine.choice import steps_of
 from kvtools.request import RowResult, RunRequest, Tree, lease_of
-from kvtools.steps import apply, build, guest
-from kvtools.store import Store, encode, key
+from kvtools.steps import build, guest
+from kvtools.store import Store, encode
 from kvtools.work import Work, fault_of
 
 IMAGE = "bzImage"
@@ -85,45 +84,19 @@ class _Run:
 
     def _apply_all(self) -> dict[int, Tree]:
         """Apply every patch up to the last one wanted: conflicts show before any build."""
-        base = self.request.base
-        trees = {0: Tree(base.commit, base.tree, {})}
-        failed: tuple[int, Outcome] | None = None
-        for number in range(1, self.request.plan.last + 1):
-            if failed:
-                outcome = verdict.blocked(Step.APPLY, "", failed[1], failed[0])
-            else:
-                outcome = self._apply(number, trees[number - 1])
-            if outcome.status is Status.PASS:
-                commit, tree = outcome.details["commit"], outcome.details["tree"]
-                trees[number] = Tree(commit, tree, git.touched_lines(base.repo, commit))
-            elif not failed:
-                failed = (number, outcome)
-            if number in self.request.plan.rows or failed == (number, outcome):
+        lane = applylane.ApplyLane(self.request, self._work, self.steps.apply,
+                                   lambda: self._leased().source)
+        applied: dict[int, Outcome] = {}
+        told = False
+        for number, outcome in lane.outcomes():
+            applied[number] = outcome
+            first = not told and outcome.status is not Status.PASS
+            told |= first
+            if number in self.request.plan.rows or first:
                 self._finish(number, APPLY, outcome)
             else:
                 self.emit(StepEnded(number, outcome))  # no row of this run, yet it has ended
-        return trees
-
-    def _apply(self, number: int, parent: Tree) -> Outcome:
-        patch = self.request.patch(number)
-        outcome_key = key(
-            step="apply",
-            version=apply.VERSION,
-            parent=parent.commit,
-            mail=hashlib.sha256(patch.mail).hexdigest(),
-        )
-
-        def work(out: Path, tick: Tick) -> Outcome:
-            worktree = self._leased().source
-            return self.steps.apply(apply.ApplyRequest(worktree, parent.commit, patch, out), tick)
-
-        found = self._work.stored(APPLY, outcome_key)
-        # The repository may have been made anew since; and whether a conflict can be solved
-        # by a three-way merge depends on the objects there, which is not in the key.
-        if found and (found.status is not Status.PASS or not git.has_commit(
-                self.request.base.repo, found.details["commit"])):
-            found = None
-        return found or self._work.perform(number, APPLY, outcome_key, work)
+        return applylane.trees(self.request, applied)
 
     def _leased(self) -> bases.Lease:
         if self._lease is None:
@@ -435,14 +408,15 @@ class _Run:
         judged = verdict.judge(outcome, base, expectation, row, self.request.base.known)
         entry = {"row": row, "directory": str(outcome.directory or ""), "outcome": encode(judged)}
         with contextlib.suppress(MachineError):  # a full disk is told by the cell that needs room
-            self.store.journal(self.request.run_id, entry)
+            # What was stored before is found again, whatever becomes of the machine.
+            self.store.journal(self.request.run_id, entry, sync=not judged.reused)
         self.emit(StepEnded(row, judged))
         return judged
 
 
 def _check_row(number: int, trees: Mapping[int, Tree]) -> checklane.Row:
-    it = trees[number]
-    return checklane.Row(number, it.commit, trees[number - 1].commit, it.touched)
+    it, parent = trees[number], trees[number - 1]
+    return checklane.Row(number, it.commit, parent.commit, it.tree, parent.tree, it.touched)
 
 
 def _boots(cell: Cell, config: str) -> bool:

@@ -22,12 +22,16 @@ MAIL = "patch.mbox"
 
 @dataclass(frozen=True, slots=True)
 class ApplyRequest:
-    """``worktree`` is ours and may be in any state, ``parent`` the commit to apply on."""
+    """``worktree`` is ours and may be in any state, ``parent`` the commit to apply on.
+
+    ``there``: it is at the parent and clean, as the patch before was applied in it.
+    """
 
     worktree: Path
     parent: str
     patch: Patch
     out: Path
+    there: bool = False
 
 
 def run(request: ApplyRequest, tick: Tick = no_tick) -> Outcome:
@@ -40,7 +44,8 @@ def run(request: ApplyRequest, tick: Tick = no_tick) -> Outcome:
     tick(0, 1, request.patch.subject)
     try:
         (request.out / MAIL).write_bytes(request.patch.mail)
-        git.checkout(request.worktree, request.parent)
+        if not request.there:
+            git.checkout(request.worktree, request.parent)
         applied = git.am(request.worktree, request.patch.mail, log=request.out / LOG)
     except OSError as error:
         raise MachineError(f"applying patch {request.patch.number}: {error}") from error

@@ -7,6 +7,9 @@ our own in the directory that callers give as ``lists``; the system's are never 
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ UPDATE = 600.0
 DOWNLOAD = 1800.0
 FRESH = 6 * 3600.0
 """Age in seconds up to which lists of our own are not fetched again."""
+
+CONFIG = "APT_CONFIG"
 
 NETWORK = ("-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=30",
            "-o", "Acquire::https::Timeout=30")
@@ -56,7 +61,7 @@ def candidate(name: str, lists: Path) -> Package | None:
     Ours are fetched only when the system's do not name the package: they may be older than it.
     Raises ToolMissing without apt, ToolFailed when no lists can be had.
     """
-    system = _offered(name, ())
+    system = _of_system(name, lists / "offered.json")
     if system is not None:
         return system
     try:
@@ -130,8 +135,45 @@ def _offered(name: str, options: tuple[str, ...]) -> Package | None:
     return Package(name, fields["Version"], int(fields.get("Size", "0")), options)
 
 
+def _of_system(name: str, memo: Path) -> Package | None:
+    """What the system's lists offer; apt, which takes half a second, is asked when they or its
+    settings have changed since."""
+    state = _state()
+    try:
+        known = json.loads(memo.read_text())
+        if known["state"] == state and known["name"] == name:
+            return Package(name, known["version"], known["size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    found = _offered(name, ())
+    if found is not None:
+        with contextlib.suppress(OSError):
+            memo.parent.mkdir(parents=True, exist_ok=True)
+            part = memo.with_name(f"{memo.name}.{os.getpid()}")
+            part.write_text(json.dumps({"state": state, "name": name, "version": found.version,
+                                        "size": found.size}))
+            part.replace(memo)
+    return found
+
+
+def _state() -> list[str]:
+    """Times and sizes of what apt answers from."""
+    places = _places()
+    asked = [path for top in ("etc", "lists") for path in sorted(places[top].rglob("*"))]
+    found = []
+    for path in (places["status"], *asked, *map(Path, filter(None, [os.environ.get(CONFIG)]))):
+        with contextlib.suppress(OSError):
+            state = path.stat()
+            found.append(f"{path} {state.st_size} {state.st_mtime_ns}")
+    return found
+
+
+def _places() -> dict[str, Path]:
+    done = process.run(["apt-config", "shell", "lists", "Dir::State::lists/d", "status",
+                        "Dir::State::status/f", "etc", "Dir::Etc/d"], deadline=QUICK)
+    return {name: Path(place) for name, place in
+            re.findall(r"^(\w+)='(.*)'$", done.text, re.MULTILINE)}
+
+
 def _has_lists() -> bool:
-    done = process.run(["apt-config", "shell", "LISTS", "Dir::State::lists/d"], deadline=QUICK)
-    match = re.search(r"^LISTS='(.*)'$", done.text, re.MULTILINE)
-    lists = Path(match[1]) if match else Path("/var/lib/apt/lists")
-    return any(lists.glob("*_Packages*"))
+    return any(_places()["lists"].glob("*_Packages*"))

@@ -110,7 +110,7 @@ class Session:
             own_seconds=max(0.0, seconds - (process.worked() - worked)),
         )
         try:
-            self.store.put_report(report.id, dumps(report))
+            self.store.put_report(report.id, dumps(report, indent=None))
             self.store.remember_timings(seconds_by_cell(rows))
         except MachineError as error:  # what was found out must not be lost with it
             self._watch(Notice(f"the report was not stored: {error}", level="warning"))

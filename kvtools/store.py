@@ -254,13 +254,14 @@ class Store:
         """The ids of all runs, oldest first."""
         return sorted(p.name for p in (self.root / "runs").iterdir() if p.is_dir())
 
-    def journal(self, run_id: str, entry: Mapping[str, Any]) -> None:
-        """Append one line to a run's journal, on the disk when this returns."""
+    def journal(self, run_id: str, entry: Mapping[str, Any], *, sync: bool = True) -> None:
+        """Append one line to a run's journal, with ``sync`` on the disk when this returns."""
         path = self.run_directory(run_id) / "journal.jsonl"
         with _disk(path), path.open("ab") as file:
             file.write(json.dumps(entry).encode("utf-8", "surrogateescape") + b"\n")
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
 
     @contextlib.contextmanager
     def running(self, run_id: str) -> Iterator[None]:

@@ -258,10 +258,12 @@ def rows(numbers: Iterable[int]) -> str:
 def verdict_line(report: RunReport) -> str:
     """The last line: the status and what it means for the patches."""
     skipped = sum(outcome.status is Status.SKIP for _, outcome in report.outcomes())
+    columns = columns_of(report.cells)
     missing = sum(
-        column not in entries(row.outcomes)
+        column not in there
         for row in report.rows
-        for column in columns_of(report.cells)
+        for there in (entries(row.outcomes),)
+        for column in columns
         if not (row.number == BASE_ROW and step_of(column) in NOT_ON_BASE)
     )
     tail = f"; {_count(skipped, 'cell')} skipped" if skipped else ""

@@ -81,7 +81,7 @@ def test_the_systems_lists_are_used_and_the_package_comes_whole(
     assert package is not None
     assert (package.version, package.options) == ("0.1.5-1", ())
     assert package.size > 0
-    assert not (tmp_path / "own").exists()
+    assert not (tmp_path / "own/lists").exists()
     deb, got = apt.download(package, tmp_path / "own", tmp_path)
     assert got == package
     assert content(deb, tmp_path / "out") == "0.1.5-1"
@@ -196,3 +196,27 @@ def test_installed_asks_dpkg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_installed_without_dpkg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kvtools.process.which", lambda program: None)
     assert apt.installed("bash") is None
+
+
+def test_apt_is_not_asked_again_until_something_changes(
+    offer: MakeDeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer("1")
+    system_update()
+    first = apt.candidate(NAME, tmp_path / "apt")
+    asked: list[str] = []
+    really = apt._offered
+    monkeypatch.setattr(apt, "_offered", lambda name, options: (
+        asked.append(name), really(name, options))[1])
+    assert apt.candidate(NAME, tmp_path / "apt") == first and asked == []
+    offer("2")
+    system_update()
+    newer = apt.candidate(NAME, tmp_path / "apt")
+    assert newer is not None and (newer.version, asked) == ("2", [NAME])
+    assert apt.candidate(NAME, tmp_path / "apt") == newer and asked == [NAME]
+    preferences = tmp_path / "system/etc/preferences"
+    preferences.write_text(f"Package: {NAME}\nPin: version 2\nPin-Priority: -1\n")
+    assert apt.candidate(NAME, tmp_path / "apt") != newer and NAME in asked[1:]
+    (tmp_path / "apt/offered.json").write_text("[half")
+    preferences.unlink()
+    assert apt.candidate(NAME, tmp_path / "apt") == newer

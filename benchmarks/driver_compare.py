@@ -21,15 +21,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from runs import tested
+
 LIMIT = 3600.0  # seconds for one run of kvtools: a kernel may have to be built first
 SIDES = ("in-tree", "ours")
 MIB = 1 << 20
@@ -89,16 +88,8 @@ def run(side: str, arguments: argparse.Namespace) -> Mapping[str, Any]:
         what += ["--tree", arguments.tree] if arguments.tree else []
     scenarios = sorted({f"selftest:{f.scenario}" for f in figures() if f.scenario != "boot"})
     only = [word for cell in ("boot", *scenarios) for word in ("--only", cell)]
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "run.json"
-        # One guest at a time: what is timed must not share the cores with another guest.
-        command = [sys.executable, "-m", "kvtools", "test", *what, *only, "--no-reuse",
-                   "--guests", "1", "--json", str(output)]  # fmt: skip
-        done = subprocess.run(command, cwd=ROOT, check=False, timeout=LIMIT)
-        if not output.exists() or done.returncode not in (0, 1):
-            sys.exit(f"{' '.join(command)}: exit status {done.returncode}")
-        found: Mapping[str, Any] = json.loads(output.read_text())
-        return found
+    # One guest at a time: what is timed must not share the cores with another guest.
+    return tested(*what, *only, "--no-reuse", "--guests", "1", timeout=LIMIT)
 
 
 def read(report: Mapping[str, Any], figure: Figure) -> Any:

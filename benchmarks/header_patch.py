@@ -14,13 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from runs import tested
 
 
 def main() -> int:
@@ -53,15 +51,7 @@ def _image(build: dict[str, Any]) -> str:
 
 def _builds(patches: str, switch: str) -> dict[int, dict[str, Any]]:
     """The outcome of the build of each row."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run.json"
-        done = subprocess.run(
-            [sys.executable, "-m", "kvtools", "test", "--only", "build", "--no-reuse",
-             "--patches", patches, switch, "--json", str(out)],
-            cwd=ROOT, stdout=sys.stderr, check=False)
-        if done.returncode != 0:
-            sys.exit(f"kvtools test ended with {done.returncode}")
-        run = json.loads(out.read_text())
+    run = tested("--only", "build", "--no-reuse", "--patches", patches, switch)
     return {row["number"]: outcome for row in run["patches"] for outcome in row["outcomes"]
             if outcome["step"] == "build"}
 

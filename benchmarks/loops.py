@@ -14,7 +14,9 @@ with the seconds of each and the ratio to kvtools; exits 1 when one of them did 
 kernel.
 
     --series DIR        default patches/virtio-mem
-    --patches N[,N...]  how many of its first patches (default 5)
+    --patches N[,N...]  how many of its first patches (default 5); more than it has: each
+                        further one adds a function to a file of mm/
+    --ways NAME[,...]   kvtools, ktest, shell (default all); kvtools goes first
 """
 
 from __future__ import annotations
@@ -35,10 +37,15 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from runs import ROOT, kvtools
+
 WHO = ("-c", "user.name=kvtools benchmark", "-c", "user.email=kvtools@example.org")
 LIMIT = 4 * 3600.0
 UP = "kv-benchmark-up"
+UNITS = ("fadvise", "filemap", "interval_tree", "list_lru", "maccess", "mempool", "mincore",
+         "mlock", "mmap", "mprotect", "mremap", "oom_kill", "readahead", "rmap", "swap",
+         "truncate", "vmstat")
+"""Files of mm/ that every kernel with an MMU is made of."""
 KTEST = """\
 MACHINE = guest
 SSH_USER = root
@@ -167,7 +174,7 @@ class Memory:
 
 def main() -> int:
     arguments = _arguments()
-    if not shutil.which("diffstat"):
+    if "ktest" in arguments.ways and not shutil.which("diffstat"):
         sys.exit("ktest.pl needs diffstat: apt install diffstat")
     results, good = [], True
     with tempfile.TemporaryDirectory(prefix="loops-") as directory:
@@ -176,9 +183,9 @@ def main() -> int:
         for count in arguments.patches:
             job = _job(work / str(count), repo, base, arguments, count)
             ways = {}
-            for name, way in WAYS.items():
+            for name in arguments.ways:
                 with Memory() as memory:
-                    taken = way(job, arguments)
+                    taken = WAYS[name](job, arguments)
                 ways[name] = replace(taken, gib=memory.gib())
                 print(json.dumps({name: asdict(ways[name])}), file=sys.stderr)
             good &= all(way.booted == count + 1 for way in ways.values())
@@ -200,6 +207,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--series", type=Path, default=ROOT / "patches/virtio-mem")
     parser.add_argument("--patches", type=lambda text: [int(n) for n in text.split(",")],
                         default=[5], metavar="N[,N...]")
+    parser.add_argument("--ways", type=lambda text: text.split(","), default=list(WAYS),
+                        metavar="NAME[,...]")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("-j", "--jobs", type=int, default=(os.cpu_count() or 1) + 1)
     return parser.parse_args()
@@ -319,6 +328,10 @@ def _job(work: Path, repo: Path, base: str, arguments: argparse.Namespace, count
     _sh(f"git clone -q --shared --no-checkout {repo} {tree}")
     _git(tree, "checkout", "-q", "-b", "series", base)
     _git(tree, *WHO, "am", "-q", *map(str, _patches(arguments.series)[:count]))
+    for number in range(len(_patches(arguments.series)), count):
+        with (tree / f"mm/{UNITS[number % len(UNITS)]}.c").open("a") as file:
+            file.write(f"\nint kv_benchmark_{number}(void)\n{{\n\treturn {number};\n}}\n")
+        _git(tree, *WHO, "commit", "-qam", f"mm: benchmark {number}")
     tip = subprocess.run(["git", "-C", str(tree), "rev-parse", "HEAD"], check=True, text=True,
                          stdout=subprocess.PIPE).stdout.strip()
     return Job(work, tree, base, tip, count, arguments.jobs)
@@ -330,9 +343,7 @@ def _patches(series: Path) -> list[Path]:
 
 
 def _kvm() -> bool:
-    said = subprocess.run([sys.executable, "-m", "kvtools", "doctor"], cwd=ROOT, text=True,
-                          stdout=subprocess.PIPE, check=False).stdout
-    return bool(re.search(r"^ok +acceleration", said, re.MULTILINE))
+    return bool(re.search(r"^ok +acceleration", kvtools("doctor"), re.MULTILINE))
 
 
 def _environment(**more: str) -> dict[str, str]:
@@ -341,12 +352,7 @@ def _environment(**more: str) -> dict[str, str]:
 
 
 def _kvtools(work: Path, *words: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "kvtools", *words], cwd=ROOT, text=True,
-                          stdout=subprocess.PIPE, check=False, timeout=LIMIT,
-                          env=_environment(KVTOOLS_HOME=str(work / "home")))
-    if done.returncode not in (0, 1):
-        sys.exit(f"kvtools {words[0]} ended with {done.returncode}")
-    return done.stdout
+    return kvtools(*words, env=_environment(KVTOOLS_HOME=str(work / "home")), timeout=LIMIT)
 
 
 def _git(tree: Path, *words: str) -> None:

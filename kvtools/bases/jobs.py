@@ -29,7 +29,10 @@ SLACK = 1.2  # files are rounded up to blocks: 1.3 GB of text are 1.5 GB on ext4
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A worktree and the directory for its objects, ours alone until it ends."""
+    """A worktree and the directory for its objects, ours alone until it ends.
+
+    Without symbolic links in their paths, as kbuild writes them.
+    """
 
     source: Path
     objects: Path
@@ -46,7 +49,8 @@ def lease(base: Base, key: str, emit: Emit = discard) -> Iterator[Lease]:
     directory = _directory(base, key)
     with held(directory / "lock", emit, f"the worktree {directory}"):
         with room.writing(directory):
-            leased = Lease(_worktree(base, directory, emit), objects(base, key))
+            source = _worktree(base, directory, emit)
+            leased = Lease(source.resolve(), objects(base, key).resolve())
         yield leased
 
 

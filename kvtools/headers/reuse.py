@@ -100,6 +100,8 @@ def prepare(source: Path, objects: Path, *, compiler: Sequence[str], env: Mappin
     gone = [p for p in listed if Path(p.source).exists() and not (objects / p.target).exists()]
     if not made:
         return Spared(why=("no products",))
+    if not any(Path(p.source).is_relative_to(source.absolute()) for p in made):
+        return Spared(why=("the .cmd files name another place",))  # all would look unread
     old = min(state.age(objects / p.target) for p in made) - 2_000_000_000
     restored = _restore(source, changed, old)
     edits, left = _edits(source, recorded["commit"], changed)

@@ -24,7 +24,8 @@ from kvtools.warnings import Diagnostic
 VERSION = 1
 """Part of the key: raised when the same tree and config may give another outcome."""
 
-CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py", "headers", "cpp")
+CODE = ("make", "kconfig", "warnings.py", "configs.py", "steps/build.py", "headers", "cpp",
+        "dotcmd.py")
 """Our sources that decide what the outcome of a build is."""
 
 DEADLINE = 5400.0
@@ -114,7 +115,8 @@ class _Build:
         self._tick = tick
         self._begun = begun
         self._log = request.out / LOG
-        self._tree = make.Tree(request.source.absolute(), request.objects.absolute(),
+        # kbuild writes physical paths into .cmd files and messages (realpath in its Makefile).
+        self._tree = make.Tree(request.source.resolve(), request.objects.resolve(),
                                request.toolchain,
                                make.Ccache(request.ccache) if request.ccache else None)
         self._of_config: tuple[Diagnostic, ...] = ()

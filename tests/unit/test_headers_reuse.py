@@ -195,3 +195,14 @@ def test_what_make_made_with_another_command_is_not_in_the_sample(project: Proje
         assert found == reuse.Sampled()
     finally:
         (project.objects / "plain.o").write_bytes(before)
+
+
+def test_objects_whose_commands_name_another_place_are_left_to_make(
+    settled: Settled, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").symlink_to(settled.source)
+    settled.change(*HARMLESS)
+    spared = reuse.prepare(tmp_path / "elsewhere", settled.objects, compiler=("gcc",), env={},
+                           jobs=2, warned=frozenset(), enabled=True)
+    assert spared.why == ("the .cmd files name another place",)
+    assert settled.common.stat().st_mtime_ns > settled.age("plain.o")

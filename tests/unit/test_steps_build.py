@@ -395,3 +395,20 @@ def test_verification_covers_a_build_for_which_make_was_not_called(
         file.write("\n")
     outcome = run(verify=True)
     assert (outcome.status, outcome.details["wrong_reuse"]) == (Status.ERROR, ["mm/page_alloc.o"])
+
+
+def test_a_header_edited_behind_a_symbolic_link_is_seen(
+    run: Run, fakelinux: Path, tmp_path: Path
+) -> None:
+    """kbuild writes physical paths: asked by another name, no product would read the header."""
+    (tmp_path / "link").symlink_to(fakelinux)
+    (tmp_path / "out-there").mkdir()
+    (tmp_path / "there").symlink_to("out-there")
+    through = {"source": tmp_path / "link", "objects": tmp_path / "there/o"}
+    before = run(**through)
+    edit(fakelinux / "include/linux/page-flags.h", "PG_buddy\t0x00000080",
+         "PG_buddy\t0x00000040")
+    after = run(**through)
+    assert after.details["objects_built"] > 0 and image(after) != image(before)
+    edit(fakelinux / "mm/page_alloc.c", "& PG_buddy", "& PG_table")
+    assert run(**through).details["make_called"]

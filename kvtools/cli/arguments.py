@@ -210,8 +210,8 @@ def _test_options(command: argparse.ArgumentParser, whose: str = FROM_LIST) -> N
         "--header-aware",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="keep objects that cannot see the edit of a header that they read (default; "
-        "docs/headers.md)",
+        help="keep objects that cannot see the edit of a header that they read, and do not call "
+        "make for an edit of what it does not read (default; docs/headers.md)",
     )
     _trust_options(command, whose)
     command.add_argument(

@@ -70,6 +70,18 @@ def test_a_mended_patch_is_built_from_where_the_broken_one_began(
     assert cell["details"]["objects_spared"] > 500, run.stdout
 
 
+def test_make_is_not_called_for_what_it_does_not_read(
+    oracle: Run, kvtest: Callable[..., Run]
+) -> None:
+    """And where it is called, on the same objects, it finds nothing to do."""
+    for switch, called in (("--header-aware", False), ("--no-header-aware", True)):
+        run = kvtest(KERNEL / "unread.patch", "--base", "oracle", "--only", "build", "--no-reuse",
+                     switch)
+        base, built = (run.outcome(row, "build:guest")["details"] for row in (0, 1))
+        assert (built["make_called"], built["objects_built"]) == (called, 0), run.stdout
+        assert built["image_sha256"] == base["image_sha256"]
+
+
 def test_a_new_warning_is_the_patchs(oracle: Run, kvtest: Callable[..., Run]) -> None:
     run = kvtest(KERNEL / "add-warning.patch", "--base", "oracle", "--only", "build")
     assert run.code == 0

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import re
 import shutil
+import string
 import sys
 import tempfile
 import time
@@ -31,7 +33,9 @@ from runs import ROOT, kvtools, tested
 
 SERIES = ROOT / "patches/virtio-mem"  # the cases name patches of it
 KERNEL_STEPS = ("build", "boot", "selftest", "dump")
-SENTENCE = "This sentence was added by benchmarks/rerun.py.\n\n"
+ONCE = "".join(random.choices(string.ascii_lowercase, k=12))
+"""In every change: what an earlier call of this program left in the store is of no use."""
+SENTENCE = f"This sentence, {ONCE}, was added by benchmarks/rerun.py.\n\n"
 
 
 def main() -> int:
@@ -96,21 +100,26 @@ def _amend(patch: Path) -> None:
 
 
 def _reword(patch: Path) -> None:
-    """Another last string among those that the patch adds; the diff keeps its line counts."""
+    """Other letters in the last string that the patch adds; the diff keeps its line counts."""
     text = patch.read_text("utf-8", "surrogateescape")
     found = list(re.finditer(r'^\+.*"[^"%\\]*([a-z]{4,})[^"%\\]*(?:\\n)?"', text, re.MULTILINE))
     assert found, f"{patch.name} adds no string"
     start, end = found[-1].span(1)
-    patch.write_text(f"{text[:start]}{text[start:end][::-1]}{text[end:]}", "utf-8",
+    patch.write_text(f"{text[:start]}{_once(text[start:end])}{text[end:]}", "utf-8",
                      "surrogateescape")
+
+
+def _once(text: str) -> str:
+    """As many letters that nobody has written yet."""
+    return "".join(random.choices(string.ascii_lowercase, k=len(text)))
 
 
 def _comment(patch: Path) -> None:
     """Other words in a comment that the patch adds to a header."""
     head, mark, hunk = patch.read_text("utf-8", "surrogateescape").partition("\n+++ b/include/")
     line = next(line for line in hunk.splitlines() if re.match(r"\+ \* \w.{40}", line))
-    words = line[4:].split()
-    patch.write_text(head + mark + hunk.replace(line, "+ * " + " ".join(reversed(words)), 1),
+    words = " ".join(_once(word) for word in line[4:].split())
+    patch.write_text(head + mark + hunk.replace(line, "+ * " + words, 1),
                      "utf-8", "surrogateescape")
 
 
@@ -119,8 +128,8 @@ def _function(patches: list[Path]) -> None:
     patch, *later = patches
     text, rest = patch.read_text("utf-8"), "".join(p.read_text("utf-8") for p in later)
     found = re.findall(r'^\+\s+\S.*?"([a-z ]{8,})\\n"', text, re.MULTILINE)
-    string = next(s for s in found if s not in rest and text.count(s) == 1)
-    patch.write_text(text.replace(string, string[::-1]), "utf-8")
+    said = next(s for s in found if s not in rest and text.count(s) == 1)
+    patch.write_text(text.replace(said, _once(said)), "utf-8")
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,8 @@ def prepare(source: Path, objects: Path, *, compiler: Sequence[str], env: Mappin
     symbols = parse_autoconf(
         (objects / "include/generated/autoconf.h").read_text("utf-8", "replace"))
     unfit = [name for name in UNFIT if name in symbols or name in set_otherwise]
-    unread = (not unfit and not gone and _clean(source)
-              and recorded["config"] == state.config(objects)
-              and all_unread(changed, made, source))
+    unread = (not unfit and not gone and recorded["config"] == state.config(objects)
+              and all_unread(changed, made, source) and _clean(source))
     late = stale(changed, made, source) | {p.target for p in gone if p.target.endswith(".o")}
     if unread or unfit or not edits:
         why = (f"{unfit[0]} is set",) if unfit and edits else tuple(left.values())

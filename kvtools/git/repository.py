@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kvtools import process
-from kvtools.errors import KvtoolsError, MachineError, ToolFailed, UserError
+from kvtools.errors import MachineError, ToolFailed, UserError
 from kvtools.git.command import WRITE, git, last_error, line
 from kvtools.model import Person
 
@@ -43,14 +43,6 @@ def rev_parse(repo: Path, rev: str) -> str:
     raise UserError(
         f"'{rev}' is not a commit in {repo}", fix="fetch it there, or name another revision"
     )
-
-
-def has_commit(repo: Path, commit: str) -> bool:
-    """Whether a full commit id is one of this repository."""
-    try:
-        return rev_parse(repo, commit) == commit
-    except KvtoolsError:
-        return False
 
 
 def commits_there(repo: Path, commits: Sequence[str]) -> set[str]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from kvtools.git.command import git as run
@@ -36,17 +36,19 @@ def all_unread(changed: Mapping[str, str], made: Iterable[Product], source: Path
         if path.suffix not in _CODE or "/uapi/" in name or name.startswith(_BY_OTHERS):
             return False
         code.append(name)
-    places = {os.path.normpath((source / name).absolute()) for name in code}
-    if places and any(not places.isdisjoint(product.deps) for product in made):
+    if next(_readers(code, made, source), None):
         return False
     return not any(in_makefiles(source, Path(name).name) for name in code)
 
 
 def stale(changed: Iterable[str], made: Iterable[Product], source: Path) -> set[str]:
     """The objects that make finds older than a file of ``changed``, by its .cmd files."""
-    places = {os.path.normpath((source / name).absolute()) for name in changed}
-    return {p.target for p in made
-            if p.target.endswith(".o") and not places.isdisjoint(p.deps)}
+    return {p.target for p in _readers(changed, made, source) if p.target.endswith(".o")}
+
+
+def _readers(names: Iterable[str], made: Iterable[Product], source: Path) -> Iterator[Product]:
+    places = {os.path.normpath((source / name).absolute()) for name in names}
+    return (product for product in made if not places.isdisjoint(product.deps))
 
 
 def in_makefiles(source: Path, name: str) -> bool:
